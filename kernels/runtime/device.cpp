@@ -1,0 +1,61 @@
+#include "kernels/runtime/device.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "kernels/ops.h"
+
+namespace recon {
+
+Device::Device(const Ops& ops, int threads) : ops_(ops), threads_(threads) {
+  scratch_.resize(static_cast<size_t>(threads_.size()));
+}
+
+std::unique_ptr<Device> Device::cpu(int threads) { return std::unique_ptr<Device>(new Device(cpu_ops(), threads)); }
+
+Device::~Device() {
+  for (auto& scratch : scratch_)
+    if (scratch.data) ops_.release(scratch.data);
+}
+
+std::string Device::name() const { return std::string(ops_.name) + ":" + std::to_string(threads_.size()); }
+
+void Device::account(size_t bytes) {
+  in_use_ += bytes;
+  peak_ = std::max(peak_, in_use_);
+  ++allocations_;
+}
+
+void* Device::allocate(size_t bytes) {
+  const size_t rounded = (std::max<size_t>(bytes, 1) + 63) / 64 * 64;
+  void* pointer = ops_.allocate(rounded);
+  if (!pointer)
+    throw DeviceError("out of memory on " + name() + ": " + std::to_string(bytes >> 20) + " MiB wanted, " +
+                      std::to_string(in_use_ >> 20) + " MiB in use; use smaller batches or another device");
+  account(bytes);
+  return pointer;
+}
+
+void Device::release(void* pointer, size_t bytes) noexcept {
+  ops_.release(pointer);
+  in_use_ -= bytes;
+}
+
+void Device::upload(void* to, const void* from, size_t bytes) { ops_.upload(to, from, bytes); }
+void Device::download(void* to, const void* from, size_t bytes) { ops_.download(to, from, bytes); }
+void Device::zero(void* pointer, size_t bytes) { ops_.zero(pointer, bytes); }
+
+float* Device::scratch(int worker, size_t floats) {
+  Scratch& scratch = scratch_[static_cast<size_t>(worker)];
+  if (scratch.floats < floats) {
+    if (scratch.data) ops_.release(scratch.data);
+    scratch.data = static_cast<float*>(ops_.allocate(floats * sizeof(float)));
+    if (!scratch.data) throw DeviceError("out of memory for scratch: " + std::to_string(floats >> 18) + " MiB wanted");
+    std::memset(scratch.data, 0, floats * sizeof(float));
+    scratch.floats = floats;
+  }
+  return scratch.data;
+}
+
+}  // namespace recon
