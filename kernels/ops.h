@@ -11,6 +11,32 @@ struct GatherPixels;
 struct ShiftImages;
 struct EvaluateCtf;
 struct PhaseFlip;
+struct DecodeSlices;
+struct DecodePoints;
+struct DecodeSlicesBackward;
+struct Adam;
+struct AdamRows;
+struct AverageWeights;
+struct LinearForward;
+struct LinearBackward;
+struct Reparameterize;
+struct ReparameterizeBackward;
+struct GatherLatents;
+struct LatentPrior;
+struct SquaredError;
+struct SumValues;
+struct SampleSlices;
+struct PoseScore;
+struct PoseBest;
+struct PoseBound;
+struct PoseSelect;
+struct PoseExpand;
+struct ScatterVolume;
+struct PadVolume;
+struct GatherRows;
+struct ScatterRows;
+struct PoseKept;
+struct PoseNodes;
 
 /// What a backend must be able to do. Callers use the free functions of the contract headers, which check the arguments
 /// once and then call through this table; backends may trust what they get.
@@ -30,6 +56,31 @@ struct Ops {
   void (*shift_images)(Device&, const ShiftImages&);
   void (*evaluate_ctf)(Device&, const EvaluateCtf&);
   void (*phase_flip)(Device&, const PhaseFlip&);
+  void (*decode_slices)(Device&, const DecodeSlices&);
+  void (*decode_points)(Device&, const DecodePoints&);
+  void (*decode_slices_backward)(Device&, const DecodeSlicesBackward&);
+  void (*adam)(Device&, const Adam&);
+  void (*adam_rows)(Device&, const AdamRows&);
+  void (*average_weights)(Device&, const AverageWeights&);
+  void (*linear_forward)(Device&, const LinearForward&);
+  void (*linear_backward)(Device&, const LinearBackward&);
+  void (*reparameterize)(Device&, const Reparameterize&);
+  void (*reparameterize_backward)(Device&, const ReparameterizeBackward&);
+  void (*gather_latents)(Device&, const GatherLatents&);
+  void (*latent_prior)(Device&, const LatentPrior&);
+  void (*squared_error)(Device&, const SquaredError&);
+  void (*sum_values)(Device&, const SumValues&);
+  void (*sample_slices)(Device&, const SampleSlices&);
+  void (*pose_score)(Device&, const PoseScore&);
+  void (*pose_best)(Device&, const PoseBest&);
+  void (*pose_bound)(Device&, const PoseBound&);
+  void (*pose_select)(Device&, const PoseSelect&);
+  void (*pose_expand)(Device&, const PoseExpand&);
+  void (*scatter_volume)(Device&, const ScatterVolume&);
+  void (*pad_volume)(Device&, const PadVolume&);
+  void (*gather_rows)(Device&, const GatherRows&);
+  void (*scatter_rows)(Device&, const ScatterRows&);
+  void (*pose_finalists)(Device&, const PoseKept&, const PoseNodes&, int level);
 };
 
 /// The table of the CPU backend: kernels/ops_cpu.cpp.

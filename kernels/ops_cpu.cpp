@@ -1,3 +1,5 @@
+#include <cblas.h>
+
 #include <cstdlib>
 #include <cstring>
 
@@ -20,7 +22,38 @@ const Ops& cpu_ops() {
       .shift_images = cpu::shift_images,
       .evaluate_ctf = cpu::evaluate_ctf,
       .phase_flip = cpu::phase_flip,
+      .decode_slices = cpu::decode_slices,
+      .decode_points = cpu::decode_points,
+      .decode_slices_backward = cpu::decode_slices_backward,
+      .adam = cpu::adam,
+      .adam_rows = cpu::adam_rows,
+      .average_weights = cpu::average_weights,
+      .linear_forward = cpu::linear_forward,
+      .linear_backward = cpu::linear_backward,
+      .reparameterize = cpu::reparameterize,
+      .reparameterize_backward = cpu::reparameterize_backward,
+      .gather_latents = cpu::gather_latents,
+      .latent_prior = cpu::latent_prior,
+      .squared_error = cpu::squared_error,
+      .sum_values = cpu::sum_values,
+      .sample_slices = cpu::sample_slices,
+      .pose_score = cpu::pose_score,
+      .pose_best = cpu::pose_best,
+      .pose_bound = cpu::pose_bound,
+      .pose_select = cpu::pose_select,
+      .pose_expand = cpu::pose_expand,
+      .scatter_volume = cpu::scatter_volume,
+      .pad_volume = cpu::pad_volume,
+      .gather_rows = cpu::gather_rows,
+      .scatter_rows = cpu::scatter_rows,
+      .pose_finalists = cpu::pose_finalists,
   };
+  // The pool's threads each call BLAS on their own tile; BLAS must not start threads of its own.
+  static const bool serial = [] {
+    openblas_set_num_threads(1);
+    return true;
+  }();
+  (void)serial;
   return table;
 }
 

@@ -31,12 +31,12 @@ RECON_HD inline float ctf_value(const CtfParameters& p, double sx, double sy) {
   const double lambda = electron_wavelength_angstrom(p.voltage_kv);
   const double s2 = sx * sx + sy * sy;
   const double angle = s2 > 0 ? std::atan2(sy, sx) : 0.0;
-  const double defocus = 0.5 * (double(p.defocus_u_angstrom) + p.defocus_v_angstrom +
-                                (double(p.defocus_u_angstrom) - p.defocus_v_angstrom) *
-                                    std::cos(2 * (angle - p.defocus_angle_rad)));
+  const double defocus =
+      0.5 * (double(p.defocus_u_angstrom) + p.defocus_v_angstrom +
+             (double(p.defocus_u_angstrom) - p.defocus_v_angstrom) * std::cos(2 * (angle - p.defocus_angle_rad)));
   const double cs = p.spherical_aberration_mm * 1e7;
-  const double gamma = 2 * pi * (-0.5 * defocus * lambda * s2 + 0.25 * cs * lambda * lambda * lambda * s2 * s2) -
-                       p.phase_shift_rad;
+  const double gamma =
+      2 * pi * (-0.5 * defocus * lambda * s2 + 0.25 * cs * lambda * lambda * lambda * s2 * s2) - p.phase_shift_rad;
   const double w = p.amplitude_contrast;
   const double ctf = std::sqrt(1 - w * w) * std::sin(gamma) - w * std::cos(gamma);
   return static_cast<float>(ctf * p.scale * std::exp(-0.25 * p.b_factor_angstrom2 * s2));

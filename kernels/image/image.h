@@ -21,15 +21,16 @@ struct WindowImages {
 
 /// out[n, p] = scale · hartley[n, at(pixels[p])]; frequency +D/2 is read at −D/2, as in the symmetrised image.
 struct GatherPixels {
-  View<const float> hartley;   ///< [count, D·D]
-  View<const Pixel> pixels;    ///< [1, P]
-  View<float> out;             ///< [count, P]
+  View<const float> hartley;  ///< [count, D·D]
+  View<const Pixel> pixels;   ///< [1, P]
+  View<float> out;            ///< [count, P]
   int side = 0;
   float scale = 1;
 };
 
-/// Image shift in Hartley space: out(k) = cos(2π k·t/D) H(k) + sin(2π k·t/D) H(−k) moves the image by +t pixels (x right, y
-/// down). Row b of `out` is image source[b] (or b when `source` is empty) of `images`, moved by shifts[b] · D-pixels.
+/// Image shift in Hartley space: out(k) = cos(2π k·t/D) H(k) + sin(2π k·t/D) H(−k) moves the image by +t pixels (x
+/// right, y down). Row b of `out` is image source[b] (or b when `source` is empty) of `images`, moved by shifts[b] ·
+/// D-pixels.
 struct ShiftImages {
   View<const float> images;    ///< [N, stride ≥ P]
   View<const int32_t> source;  ///< [1, B] or empty

@@ -16,16 +16,11 @@ std::unique_ptr<Device> Device::cpu(int threads) { return std::unique_ptr<Device
 
 Device::~Device() {
   for (auto& scratch : scratch_)
-    if (scratch.data) ops_.release(scratch.data);
+    if (scratch.data) release(scratch.data, scratch.floats * sizeof(float));
+  if (workspace_.data) release(workspace_.data, workspace_.floats * sizeof(float));
 }
 
 std::string Device::name() const { return std::string(ops_.name) + ":" + std::to_string(threads_.size()); }
-
-void Device::account(size_t bytes) {
-  in_use_ += bytes;
-  peak_ = std::max(peak_, in_use_);
-  ++allocations_;
-}
 
 void* Device::allocate(size_t bytes) {
   const size_t rounded = (std::max<size_t>(bytes, 1) + 63) / 64 * 64;
@@ -33,7 +28,9 @@ void* Device::allocate(size_t bytes) {
   if (!pointer)
     throw DeviceError("out of memory on " + name() + ": " + std::to_string(bytes >> 20) + " MiB wanted, " +
                       std::to_string(in_use_ >> 20) + " MiB in use; use smaller batches or another device");
-  account(bytes);
+  in_use_ += bytes;
+  peak_ = std::max(peak_, in_use_);
+  ++allocations_;
   return pointer;
 }
 
@@ -46,16 +43,21 @@ void Device::upload(void* to, const void* from, size_t bytes) { ops_.upload(to, 
 void Device::download(void* to, const void* from, size_t bytes) { ops_.download(to, from, bytes); }
 void Device::zero(void* pointer, size_t bytes) { ops_.zero(pointer, bytes); }
 
-float* Device::scratch(int worker, size_t floats) {
-  Scratch& scratch = scratch_[static_cast<size_t>(worker)];
+float* Device::grown(Scratch& scratch, size_t floats) {
   if (scratch.floats < floats) {
-    if (scratch.data) ops_.release(scratch.data);
-    scratch.data = static_cast<float*>(ops_.allocate(floats * sizeof(float)));
-    if (!scratch.data) throw DeviceError("out of memory for scratch: " + std::to_string(floats >> 18) + " MiB wanted");
-    std::memset(scratch.data, 0, floats * sizeof(float));
+    if (scratch.data) release(scratch.data, scratch.floats * sizeof(float));
+    scratch = {};
+    scratch.data = static_cast<float*>(allocate(floats * sizeof(float)));
     scratch.floats = floats;
   }
   return scratch.data;
 }
+
+float* Device::scratch(int worker, size_t floats) {
+  std::lock_guard lock(growth_);
+  return grown(scratch_[static_cast<size_t>(worker)], floats);
+}
+
+float* Device::workspace(size_t floats) { return grown(workspace_, floats); }
 
 }  // namespace recon

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,6 +38,8 @@ class Device {
 
   /// Scratch of an operation for one worker: grown once, then reused; contents undefined between operations.
   float* scratch(int worker, size_t floats);
+  /// Scratch of a whole operation, likewise: valid until the operation returns.
+  float* workspace(size_t floats);
 
   size_t bytes_in_use() const { return in_use_; }
   size_t bytes_peak() const { return peak_; }
@@ -44,7 +47,6 @@ class Device {
 
  private:
   Device(const Ops& ops, int threads);
-  void account(size_t bytes);
 
   const Ops& ops_;
   ThreadPool threads_;
@@ -52,7 +54,10 @@ class Device {
     float* data = nullptr;
     size_t floats = 0;
   };
+  float* grown(Scratch& scratch, size_t floats);
   std::vector<Scratch> scratch_;
+  Scratch workspace_;
+  std::mutex growth_;
   size_t in_use_ = 0, peak_ = 0;
   uint64_t allocations_ = 0;
 };
@@ -94,7 +99,7 @@ class Buffer {
     device_->download(host.data(), view_.data, host.size() * sizeof(T));
     return host;
   }
-  void zero() { device_->zero(view_.data, static_cast<size_t>(size()) * sizeof(T)); }
+  void zero() const { device_->zero(view_.data, static_cast<size_t>(size()) * sizeof(T)); }
 
  private:
   static size_t bytes_of(int64_t rows, int64_t cols) {

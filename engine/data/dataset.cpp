@@ -1,0 +1,150 @@
+#include "engine/data/dataset.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "engine/geometry/lattice.h"
+#include "engine/geometry/rotation.h"
+#include "kernels/fourier/fourier.h"
+
+namespace recon {
+namespace {
+
+constexpr int64_t chunk_images = 256;
+using Reader = std::function<void(int64_t first, int64_t count, std::span<float> out)>;
+
+/// 1/std of the un-windowed Hartley images.
+float hartley_scale(Device& device, int side, int64_t count, const Reader& read) {
+  const int64_t area = int64_t{side} * side, stride = std::max<int64_t>(1, count / 1000);
+  Buffer<float> image(device, 1, area);
+  std::vector<float> host(static_cast<size_t>(area));
+  double sum = 0, squares = 0, n = 0;
+  for (int64_t i = 0; i < count; i += stride) {
+    read(i, 1, host);
+    image.upload(host);
+    hartley(device, Hartley2d{.images = image.view(), .hartley = image.view(), .side = side});
+    for (const float v : image.download()) {
+      sum += v;
+      squares += double(v) * v;
+    }
+    n += static_cast<double>(area);
+  }
+  const double variance = n > 0 ? squares / n - sum / n * (sum / n) : 0;
+  return variance > 0 ? static_cast<float>(1 / std::sqrt(variance)) : 1.0f;
+}
+
+void flip_phases(Device& device, const Dataset& data, View<float> images, int64_t first, View<const CtfParameters> ctf) {
+  Buffer<float> values(device, images.rows, images.cols);
+  evaluate_ctf(device, EvaluateCtf{.parameters = {ctf.data + first, 1, images.rows},
+                                   .pixels = data.pixels.view(),
+                                   .out = values.view(),
+                                   .side = data.side,
+                                   .pixel_size_angstrom = static_cast<float>(data.pixel_size_angstrom)});
+  phase_flip(device, PhaseFlip{.in = images, .ctf = values.view(), .out = images});
+}
+
+Dataset prepare_from(Device& device, int side, double pixel_size, int64_t count, const Reader& read,
+                     const std::vector<CtfParameters>& ctf, const PreparationConfig& config) {
+  Dataset data;
+  data.side = side;
+  data.pixel_size_angstrom = pixel_size;
+  data.count = count;
+  data.host_pixels = circular_pixels(side, config.band > 0 ? std::min(config.band, side / 2.0) : side / 2.0);
+  data.pixels = Buffer<Pixel>(device, data.host_pixels);
+  data.scale = hartley_scale(device, side, count, read) * (config.invert ? -1.0f : 1.0f);
+  data.images = Buffer<float>(device, count, data.pixel_count());
+  const int64_t area = int64_t{side} * side, chunk = std::min(chunk_images, count);
+  Buffer<float> real(device, chunk, area);
+  Buffer<CtfParameters> parameters;
+  if (!ctf.empty() && config.ctf != CtfMode::none) parameters = Buffer<CtfParameters>(device, ctf);
+  std::vector<float> host(static_cast<size_t>(chunk * area));
+  for (int64_t first = 0; first < count; first += chunk) {
+    const int64_t n = std::min(chunk, count - first);
+    const std::span<float> images(host.data(), static_cast<size_t>(n * area));
+    read(first, n, images);
+    real.upload(images);
+    const View<float> some = real.rows(0, n), out = data.images.rows(first, n);
+    if (config.window)
+      window_images(device, WindowImages{.images = some, .side = side, .inner = config.window_inner, .outer = config.window_outer});
+    hartley(device, Hartley2d{.images = some, .hartley = some, .side = side});
+    gather_pixels(device, GatherPixels{.hartley = some, .pixels = data.pixels.view(), .out = out, .side = side, .scale = data.scale});
+    if (config.ctf == CtfMode::phase_flip && !parameters.empty()) flip_phases(device, data, out, first, parameters.view());
+  }
+  if (config.ctf == CtfMode::model) data.ctf = std::move(parameters);
+  return data;
+}
+
+}  // namespace
+
+Dataset prepare(Device& device, const io::ParticleTable& particles, const PreparationConfig& config) {
+  return prepare_from(
+      device, particles.side, particles.pixel_size_angstrom, particles.size(),
+      [&](int64_t first, int64_t count, std::span<float> out) { io::read_particles(particles, first, count, out); },
+      ctf_parameters(particles), config);
+}
+
+Dataset prepare(Device& device, int side, double pixel_size_angstrom, std::vector<float> images,
+                const std::vector<CtfParameters>& ctf, const PreparationConfig& config) {
+  const int64_t area = int64_t{side} * side, count = static_cast<int64_t>(images.size()) / area;
+  return prepare_from(
+      device, side, pixel_size_angstrom, count,
+      [&](int64_t first, int64_t n, std::span<float> out) {
+        std::copy_n(images.begin() + first * area, n * area, out.begin());
+      },
+      ctf, config);
+}
+
+ContrastReport contrast(const io::ParticleTable& particles, int64_t at_most) {
+  const int side = particles.side;
+  const int64_t stride = std::max<int64_t>(1, particles.size() / at_most);
+  std::vector<float> image(static_cast<size_t>(side) * static_cast<size_t>(side));
+  double sum = 0, squares = 0;
+  int64_t n = 0;
+  for (int64_t i = 0; i < particles.size(); i += stride, ++n) {
+    io::read_particles(particles, i, 1, image);
+    double centre = 0, rim = 0, centre_count = 0, rim_count = 0;
+    for (int y = 0; y < side; ++y)
+      for (int x = 0; x < side; ++x) {
+        const double r = std::hypot(x - side / 2, y - side / 2) / (side / 2.0);
+        const float v = image[static_cast<size_t>(y) * static_cast<size_t>(side) + static_cast<size_t>(x)];
+        if (r < 0.4) centre += v, ++centre_count;
+        if (r > 0.9 && r <= 1) rim += v, ++rim_count;
+      }
+    const double difference = centre / centre_count - rim / rim_count;
+    sum += difference;
+    squares += difference * difference;
+  }
+  ContrastReport report;
+  if (n < 2) return report;
+  const double mean = sum / static_cast<double>(n), variance = squares / static_cast<double>(n) - mean * mean;
+  report.centre_minus_rim_sigma = mean / std::sqrt(std::max(variance, 1e-30) / static_cast<double>(n));
+  return report;
+}
+
+std::vector<CtfParameters> ctf_parameters(const io::ParticleTable& particles) {
+  std::vector<CtfParameters> out;
+  for (const io::Ctf& c : particles.ctf)
+    out.push_back({.defocus_u_angstrom = c.defocus_u_angstrom,
+                   .defocus_v_angstrom = c.defocus_v_angstrom,
+                   .defocus_angle_rad = c.defocus_angle_rad,
+                   .voltage_kv = c.voltage_kv,
+                   .spherical_aberration_mm = c.spherical_aberration_mm,
+                   .amplitude_contrast = c.amplitude_contrast,
+                   .phase_shift_rad = c.phase_shift_rad,
+                   .b_factor_angstrom2 = c.b_factor_angstrom2,
+                   .scale = c.scale});
+  return out;
+}
+
+void given_poses(const io::ParticleTable& particles, std::vector<float>& matrices, std::vector<float>& shifts) {
+  matrices.clear();
+  shifts.clear();
+  for (size_t i = 0; i < particles.euler_deg.size(); ++i) {
+    const auto& e = particles.euler_deg[i];
+    for (const double v : euler_to_matrix({e[0], e[1], e[2]})) matrices.push_back(static_cast<float>(v));
+    for (const double v : particles.shift_px[i]) shifts.push_back(static_cast<float>(v));
+  }
+}
+
+}  // namespace recon

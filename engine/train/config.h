@@ -1,0 +1,38 @@
+#pragma once
+#include <string>
+
+#include "engine/model/model.h"
+#include "engine/pose/search.h"
+
+namespace recon {
+
+enum class PoseMode { given, search };
+enum class SourceMode { exact, lattice };
+
+/// One stage of a run: a model trained for some epochs on the prepared images (paper §3.3, §5.1).
+struct TrainConfig {
+  ModelConfig model;
+  PoseMode poses = PoseMode::search;
+  int epochs = 30;                   ///< all of them, random-pose epochs included
+  int batch = 10;                    ///< images a step
+  double learning_rate = 1e-4;
+  double encoder_learning_rate = 0;  ///< 0: as the decoder's
+  double latent_learning_rate = 1e-1;  ///< of the latent table (its rows move once an epoch)
+  double final_learning_rate = 1;    ///< factor at the last step, reached along a cosine; 1: constant (the paper)
+  int average_steps = 0;             ///< running average of the weights over about so many steps, used for results; 0: none
+  double kl_weight = 1;
+  int kl_warmup_epochs = 0;          ///< KL weight rises linearly from 0 over so many epochs
+  double train_band = 0;             ///< loss over |k| <= band (1/D); 0: D/2
+
+  SearchConfig search;
+  SourceMode source = SourceMode::lattice;
+  int random_pose_epochs = 1;        ///< first epochs with random orientations
+  int search_epochs = 0;             ///< epochs with search after those; the rest keep the poses; 0: all
+  int search_every = 1;              ///< search in every n-th of the search epochs
+  int macro_batch = 100;             ///< images searched between refreshes of the lattice
+  int band_epochs = 0;               ///< training and search bands grow from band_min to their maximum over so many search epochs
+  int lattice_bins = 10;             ///< lattices a macro-batch when there is a latent
+  uint64_t seed = 0;
+};
+
+}  // namespace recon

@@ -1,0 +1,259 @@
+#include "engine/train/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numbers>
+#include <numeric>
+
+#include "engine/geometry/lattice.h"
+#include "engine/geometry/rotation.h"
+#include "engine/train/shuffle.h"
+#include "kernels/adam/adam.h"
+#include "kernels/loss/loss.h"
+#include "kernels/table/table.h"
+
+namespace recon {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+/// A minibatch's arrays and its tape. Recorded once for a shape, replayed with new image numbers.
+struct Trainer::Step {
+  explicit Step(Device& device) : tape(device) {}
+  int64_t batch = 0, pixels = 0;
+  Buffer<int32_t> images;
+  Buffer<float> matrices, shifts, target, ctf, encoder_input, loss, kl;
+  Buffer<double> sums;  ///< [1, 2]: loss, kl, added up over the steps of a group
+  Var z;
+  Tape tape;
+};
+
+Trainer::Trainer(Device& device, const Dataset& data, const TrainConfig& config)
+    : device_(&device), data_(&data), config_(config) {
+  config_.model.side = data.side;
+  model_ = std::make_unique<Model>(device, config_.model, data.pixel_count(), data.count);
+  matrices_ = Buffer<float>(device, data.count, 9);
+  shifts_ = Buffer<float>(device, data.count, 2);
+  std::vector<float> identity(static_cast<size_t>(9 * data.count), 0.0f);
+  for (size_t i = 0; i < identity.size(); i += 9) identity[i] = identity[i + 4] = identity[i + 8] = 1;
+  matrices_.upload(identity);
+  shifts_.zero();
+  if (config_.poses == PoseMode::search) {
+    search_ = std::make_unique<PoseSearch>(device, config_.search, data.side, data.host_pixels, data.pixels.view());
+    if (config_.source == SourceMode::lattice) lattice_ = std::make_unique<LatticeSource>(*model_);
+  }
+}
+
+Trainer::~Trainer() = default;
+
+void Trainer::set_poses(const std::vector<float>& matrices, const std::vector<float>& shifts) {
+  expect(static_cast<int64_t>(matrices.size()) == matrices_.size() && static_cast<int64_t>(shifts.size()) == shifts_.size(),
+         "trainer: one matrix and one shift an image");
+  matrices_.upload(matrices);
+  shifts_.upload(shifts);
+}
+
+Trainer::Stage Trainer::stage(int epoch) const {
+  if (config_.poses == PoseMode::given) return Stage::fixed;
+  if (epoch < config_.random_pose_epochs) return Stage::random;
+  const int searched = epoch - config_.random_pose_epochs;
+  if (config_.search_epochs > 0 && searched >= config_.search_epochs) return Stage::fixed;
+  return searched % std::max(1, config_.search_every) == 0 ? Stage::search : Stage::fixed;
+}
+
+double Trainer::band(int epoch) const {
+  const double full = config_.train_band > 0 ? std::min(config_.train_band, data_->side / 2.0) : data_->side / 2.0;
+  if (config_.poses == PoseMode::given) return full;
+  const double first = std::min(config_.search.band_min, full);
+  if (epoch < config_.random_pose_epochs) return first;
+  if (config_.band_epochs <= 0) return full;
+  const double part = std::min(1.0, double(epoch - config_.random_pose_epochs) / config_.band_epochs);
+  return first + (full - first) * part;
+}
+
+double Trainer::learning_rate_factor() const {
+  const double done = (epoch_ + double(cursor_) / static_cast<double>(data_->count)) / std::max(1, config_.epochs);
+  return config_.final_learning_rate + (1 - config_.final_learning_rate) * 0.5 * (1 + std::cos(std::numbers::pi * std::min(done, 1.0)));
+}
+
+void Trainer::begin_epoch() {
+  if (order_epoch_ != epoch_) order_ = shuffled(data_->count, config_.seed, static_cast<uint32_t>(epoch_));
+  order_epoch_ = epoch_;
+  if (cursor_ == 0) loss_sum_ = kl_sum_ = 0;
+  const Stage now = stage(epoch_);
+  report_ = {};
+  report_.epoch = epoch_;
+  report_.stage = now == Stage::random ? "random poses" : now == Stage::search ? "pose search" : "fixed poses";
+  report_.band = band(epoch_);
+  last_matrices_ = matrices();
+  if (search_) search_->reset_statistics();
+}
+
+bool Trainer::step_group() {
+  if (finished()) return false;
+  if (cursor_ == 0 || order_epoch_ != epoch_) begin_epoch();
+  const int64_t group = config_.poses == PoseMode::given ? 50 * config_.batch : config_.macro_batch;
+  const int64_t count = std::min<int64_t>(group, data_->count - cursor_);
+  const std::vector<int32_t> images(order_.begin() + cursor_, order_.begin() + cursor_ + count);
+  const Stage now = stage(epoch_);
+  auto start = std::chrono::steady_clock::now();
+  if (now == Stage::random) random_poses(images);
+  if (now == Stage::search) search_group(images);
+  report_.search_seconds += seconds_since(start);
+  start = std::chrono::steady_clock::now();
+  for (int64_t first = 0; first < count; first += config_.batch) {
+    const int64_t last = std::min<int64_t>(count, first + config_.batch);
+    train_batch({images.begin() + first, images.begin() + last});
+  }
+  for (auto& [shape, step] : steps_) {
+    const auto sums = step->sums.download();
+    loss_sum_ += sums[0];
+    kl_sum_ += sums[1];
+    step->sums.zero();
+  }
+  report_.train_seconds += seconds_since(start);
+  cursor_ += count;
+  report_.images = cursor_;
+  report_.loss = loss_sum_ / static_cast<double>(cursor_);
+  report_.kl = kl_sum_ / static_cast<double>(cursor_);
+  report_.learning_rate = config_.learning_rate * learning_rate_factor();
+  if (search_) report_.search = search_->statistics();
+  if (cursor_ == data_->count) end_epoch();
+  return true;
+}
+
+void Trainer::end_epoch() {
+  if (stage(epoch_) == Stage::search) {
+    const auto now = matrices();
+    std::vector<double> change;
+    for (size_t i = 0; i < now.size(); i += 9) {
+      double distance = 0;
+      for (size_t j = 0; j < 9; ++j) distance += (double(now[i + j]) - last_matrices_[i + j]) * (double(now[i + j]) - last_matrices_[i + j]);
+      change.push_back(distance);
+    }
+    std::nth_element(change.begin(), change.begin() + static_cast<int64_t>(change.size() / 2), change.end());
+    report_.pose_change_degrees = degrees_of_squared_frobenius(change[change.size() / 2]);
+  }
+  ++epoch_;
+  cursor_ = 0;
+}
+
+void Trainer::random_poses(const std::vector<int32_t>& images) {
+  const Philox random{config_.seed, Purpose::random_pose};
+  std::vector<float> matrices;
+  for (const int32_t image : images)
+    for (const double v : random_rotation(random, static_cast<uint64_t>(image), static_cast<uint32_t>(epoch_)))
+      matrices.push_back(static_cast<float>(v));
+  Buffer<float> some(*device_, static_cast<int64_t>(images.size()), 9);
+  some.upload(matrices);
+  const Buffer<int32_t> rows(*device_, images);
+  scatter_rows(*device_, ScatterRows{.from = some.view(), .rows = rows.view(), .to = matrices_.view()});
+}
+
+Trainer::Step& Trainer::step_for(int64_t batch, int64_t pixels) {
+  auto& step = steps_[{batch, pixels}];
+  if (!step) {
+    step = std::make_unique<Step>(*device_);
+    step->batch = batch;
+    step->pixels = pixels;
+    record_step(*step);
+  }
+  return *step;
+}
+
+void Trainer::record_step(Step& s) {
+  Device& d = *device_;
+  const ModelConfig& m = config_.model;
+  const int64_t all = data_->pixel_count();
+  const bool encoder = m.source == LatentSource::encoder;
+  s.images = Buffer<int32_t>(d, 1, s.batch);
+  s.matrices = Buffer<float>(d, s.batch, 9);
+  s.shifts = Buffer<float>(d, s.batch, 2);
+  s.target = Buffer<float>(d, s.batch, s.pixels);
+  s.loss = Buffer<float>(d, 1, s.batch);
+  s.kl = Buffer<float>(d, 1, s.batch);
+  s.sums = Buffer<double>(d, 1, 2);
+  s.sums.zero();
+  if (!data_->ctf.empty()) s.ctf = Buffer<float>(d, s.batch, encoder ? all : s.pixels);
+  if (encoder) s.encoder_input = Buffer<float>(d, s.batch, all);
+  const View<const Pixel> band{data_->pixels.view().data, 1, s.pixels}, full = data_->pixels.view();
+  const View<const int32_t> rows = s.images.view();
+  s.tape.record(
+      [this, &s, band, full, rows, encoder] {
+        gather_rows(*device_, GatherRows{.from = matrices_.view(), .rows = rows, .to = s.matrices.view()});
+        gather_rows(*device_, GatherRows{.from = shifts_.view(), .rows = rows, .to = s.shifts.view()});
+        shift_images(*device_, ShiftImages{.images = data_->images.view(), .source = rows, .shifts = s.shifts.view(), .pixels = band, .out = s.target.view(), .side = data_->side});
+        if (encoder)  // centred when the poses are given (appendix C), as it is when they are searched
+          shift_images(*device_, ShiftImages{.images = data_->images.view(),
+                                             .source = rows,
+                                             .shifts = config_.poses == PoseMode::given ? s.shifts.view() : View<float>{},
+                                             .pixels = full,
+                                             .out = s.encoder_input.view(),
+                                             .side = data_->side});
+        if (s.ctf.empty()) return;
+        const View<const Pixel> wanted = encoder ? full : band;
+        evaluate_ctf(*device_, EvaluateCtf{.parameters = data_->ctf.view(), .source = rows, .pixels = wanted, .out = s.ctf.shaped(s.batch, wanted.cols), .side = data_->side, .pixel_size_angstrom = static_cast<float>(data_->pixel_size_angstrom)});
+        if (!encoder) return;
+        phase_flip(*device_, PhaseFlip{.in = s.encoder_input.view(), .ctf = s.ctf.view(), .out = s.encoder_input.view()});
+        evaluate_ctf(*device_, EvaluateCtf{.parameters = data_->ctf.view(), .source = rows, .pixels = band, .out = s.ctf.shaped(s.batch, band.cols), .side = data_->side, .pixel_size_angstrom = static_cast<float>(data_->pixel_size_angstrom)});
+      },
+      {});
+  if (encoder) {
+    const Var encoded = mlp(s.tape, Tape::constant(s.encoder_input.view()), model_->encoder());
+    s.z = reparameterize(s.tape, encoded, rows, config_.seed, scalars_, s.kl.view());
+  } else if (m.source == LatentSource::table) {
+    s.z = gather_latents(s.tape, model_->table().values.view(), rows, scalars_, s.kl.view());
+  }
+  const View<const float> ctf = s.ctf.empty() ? View<const float>{} : View<const float>(s.ctf.shaped(s.batch, s.pixels));
+  decode_loss(s.tape, model_->decoder_vars(), band, data_->side, s.matrices.view(), s.z, s.target.view(), ctf, scalars_, s.loss.view());
+}
+
+void Trainer::train_batch(const std::vector<int32_t>& images) {
+  const auto batch = static_cast<int64_t>(images.size());
+  const int64_t pixels = pixels_within(data_->host_pixels, band(epoch_));
+  Step& s = step_for(batch, pixels);
+  const double values = static_cast<double>(batch * pixels);
+  const double warm = config_.kl_warmup_epochs > 0
+                          ? std::min(1.0, (epoch_ + double(cursor_) / static_cast<double>(data_->count)) / config_.kl_warmup_epochs)
+                          : 1.0;
+  scalars_ = {.epoch = static_cast<uint32_t>(epoch_),
+              .loss_scale = static_cast<float>(1 / values),
+              .kl_scale = static_cast<float>(config_.kl_weight * warm / values)};
+  s.images.upload(images);
+  s.tape.forward();
+  s.tape.backward();
+  const double factor = learning_rate_factor();
+  std::vector<float> rates = {static_cast<float>(config_.learning_rate * factor)};
+  if (model_->encoder_module() >= 0)
+    rates.push_back(static_cast<float>((config_.encoder_learning_rate > 0 ? config_.encoder_learning_rate : config_.learning_rate) * factor));
+  model_->parameters().adam_step(rates, config_.average_steps);
+  if (config_.model.source == LatentSource::table) {
+    Model::Table& table = model_->table();
+    adam_rows(*device_, AdamRows{.parameters = table.values.view(),
+                                 .first_moments = table.first_moments.view(),
+                                 .second_moments = table.second_moments.view(),
+                                 .steps = table.steps.view(),
+                                 .rows = s.images.view(),
+                                 .gradients = s.z.gradient,
+                                 .learning_rate = static_cast<float>(config_.latent_learning_rate * factor)});
+  }
+  const View<double> sums = s.sums.view();
+  sum_values(*device_, SumValues{.values = s.loss.view(), .out = {sums.data, 1, 1}, .scale = 1.0 / static_cast<double>(pixels), .accumulate = true});
+  if (config_.model.latent > 0)
+    sum_values(*device_, SumValues{.values = s.kl.view(), .out = {sums.data + 1, 1, 1}, .accumulate = true});
+}
+
+void Trainer::restore(const Progress& progress) {
+  epoch_ = progress.epoch;
+  cursor_ = progress.cursor;
+  if (cursor_ > 0) begin_epoch();
+  loss_sum_ = progress.loss_sum;
+  kl_sum_ = progress.kl_sum;
+}
+
+}  // namespace recon

@@ -1,0 +1,97 @@
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "engine/data/dataset.h"
+#include "engine/train/config.h"
+
+namespace recon {
+
+/// What an epoch (or the part of it that is done) did.
+struct EpochReport {
+  int epoch = 0;
+  std::string stage;          ///< "random poses", "pose search", "fixed poses"
+  int64_t images = 0;         ///< trained on so far in this epoch
+  double loss = 0;            ///< mean squared error a pixel, in units of the image variance
+  double kl = 0;              ///< mean KL divergence (or prior penalty) an image
+  double band = 0;            ///< largest |k| used, 1/D
+  double learning_rate = 0;
+  double pose_change_degrees = 0;  ///< median rotation between this epoch's pose and the last one's
+  double search_seconds = 0, train_seconds = 0;
+  SearchStatistics search;
+};
+
+/// Trains one model on one data set. Everything random is keyed by (seed, purpose, epoch, image), so a trainer restored from its
+/// state goes on with the same bits.
+class Trainer {
+ public:
+  Trainer(Device& device, const Dataset& data, const TrainConfig& config);
+  ~Trainer();
+
+  /// Poses to start from: matrices [N·9], shifts [N·2] in pixels.
+  void set_poses(const std::vector<float>& matrices, const std::vector<float>& shifts);
+
+  /// Runs the next macro-batch; returns false when the last epoch is over. `report` describes the epoch so far.
+  bool step_group();
+  const EpochReport& report() const { return report_; }
+  bool epoch_finished() const { return cursor_ == 0; }
+  bool finished() const { return epoch_ >= config_.epochs; }
+  int epoch() const { return epoch_; }
+
+  Model& model() { return *model_; }
+  const Model& model() const { return *model_; }
+  const TrainConfig& config() const { return config_; }
+  const Dataset& data() const { return *data_; }
+  std::vector<float> matrices() const { return matrices_.download(); }
+  std::vector<float> shifts() const { return shifts_.download(); }
+
+  /// Latents of all images [N·Z] (the encoder's mean or the table) and, from an encoder, their log variances.
+  std::vector<float> latents(std::vector<float>* log_variances = nullptr);
+
+  /// Position in the run: with the model's parameters and the poses, all there is to save.
+  struct Progress {
+    int epoch = 0;
+    int64_t cursor = 0;  ///< images of the epoch that are done
+    double loss_sum = 0, kl_sum = 0;
+  };
+  Progress progress() const { return {epoch_, cursor_, loss_sum_, kl_sum_}; }
+  void restore(const Progress& progress);
+
+ private:
+  struct Step;  // a recorded tape for one (batch size, band)
+  enum class Stage { random, search, fixed };
+  Stage stage(int epoch) const;
+  double band(int epoch) const;
+  void begin_epoch();
+  void end_epoch();
+  void random_poses(const std::vector<int32_t>& images);
+  void search_group(const std::vector<int32_t>& images);
+  void search_images(SliceSource& source, const std::vector<int32_t>& images);
+  void search_with_latents(const std::vector<int32_t>& images);
+  void train_batch(const std::vector<int32_t>& images);
+  std::vector<float> encode(const std::vector<int32_t>& images);
+  std::vector<float> group_latents(const std::vector<int32_t>& images);
+  Step& step_for(int64_t batch, int64_t pixels);
+  void record_step(Step& step);
+  double learning_rate_factor() const;
+
+  Device* device_;
+  const Dataset* data_;
+  TrainConfig config_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<PoseSearch> search_;
+  std::unique_ptr<LatticeSource> lattice_;
+  Buffer<float> matrices_, shifts_;
+  std::vector<float> last_matrices_;
+  std::map<std::pair<int64_t, int64_t>, std::unique_ptr<Step>> steps_;
+  StepScalars scalars_;
+  std::vector<int32_t> order_;
+  int epoch_ = 0, order_epoch_ = -1;
+  int64_t cursor_ = 0;
+  double loss_sum_ = 0, kl_sum_ = 0;
+  EpochReport report_;
+};
+
+}  // namespace recon

@@ -1,0 +1,170 @@
+// The pose-search half of the trainer: which images are searched against which slices.
+#include <algorithm>
+#include <cmath>
+
+#include "engine/geometry/lattice.h"
+#include "engine/train/trainer.h"
+#include "kernels/table/table.h"
+
+namespace recon {
+namespace {
+
+/// Groups points [n, Z] into at most `bins` clusters: quantiles along the widest axis for Z = 1, k-means otherwise (fixed
+/// number of sweeps from evenly spaced points, so that it is the same on every machine). Returns members by cluster.
+std::vector<std::vector<int32_t>> cluster(const std::vector<float>& z, int latent, int bins) {
+  const auto n = static_cast<int32_t>(z.size() / static_cast<size_t>(latent));
+  const auto at = [&](int32_t i, int j) { return z[static_cast<size_t>(i) * static_cast<size_t>(latent) + static_cast<size_t>(j)]; };
+  std::vector<int32_t> order(static_cast<size_t>(n));
+  for (int32_t i = 0; i < n; ++i) order[static_cast<size_t>(i)] = i;
+  std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return at(a, 0) < at(b, 0) || (at(a, 0) == at(b, 0) && a < b); });
+  bins = std::min<int>(bins, n);
+  std::vector<std::vector<int32_t>> members(static_cast<size_t>(bins));
+  for (int32_t i = 0; i < n; ++i) members[static_cast<size_t>(int64_t{i} * bins / n)].push_back(order[static_cast<size_t>(i)]);
+  for (int sweep = 0; sweep < (latent > 1 ? 10 : 0); ++sweep) {
+    std::vector<std::vector<float>> centres;
+    for (const auto& group : members) {
+      std::vector<float> centre(static_cast<size_t>(latent), 0.0f);
+      for (const int32_t i : group)
+        for (int j = 0; j < latent; ++j) centre[static_cast<size_t>(j)] += at(i, j) / static_cast<float>(group.size());
+      centres.push_back(centre);
+    }
+    std::vector<std::vector<int32_t>> next(members.size());
+    for (int32_t i = 0; i < n; ++i) {
+      size_t best = 0;
+      float best_distance = INFINITY;
+      for (size_t c = 0; c < centres.size(); ++c) {
+        if (members[c].empty()) continue;
+        float distance = 0;
+        for (int j = 0; j < latent; ++j) distance += (at(i, j) - centres[c][static_cast<size_t>(j)]) * (at(i, j) - centres[c][static_cast<size_t>(j)]);
+        if (distance < best_distance) best_distance = distance, best = c;
+      }
+      next[best].push_back(i);
+    }
+    members = next;
+  }
+  std::erase_if(members, [](const auto& group) { return group.empty(); });
+  return members;
+}
+
+}  // namespace
+
+void Trainer::search_group(const std::vector<int32_t>& images) {
+  const double limit = band(epoch_);
+  search_->set_band(std::min(config_.search.band_min, limit), config_.search.band_max > 0 ? std::min(config_.search.band_max, limit) : limit);
+  if (config_.model.latent > 0) return search_with_latents(images);
+  if (config_.source == SourceMode::exact) {
+    ExactSource source(*model_);
+    return search_images(source, images);
+  }
+  lattice_->refresh({}, search_->config().band_max + 2);
+  search_images(*lattice_, images);
+}
+
+void Trainer::search_with_latents(const std::vector<int32_t>& images) {
+  const std::vector<float> z = group_latents(images);
+  const auto width = static_cast<size_t>(config_.model.latent);
+  if (config_.source == SourceMode::exact) {
+    const auto chunk = static_cast<size_t>(search_->config().chunk_images);
+    for (size_t first = 0; first < images.size(); first += chunk) {
+      const size_t last = std::min(images.size(), first + chunk);
+      Buffer<float> latents(*device_, static_cast<int64_t>(last - first), config_.model.latent);
+      latents.upload(std::span(z).subspan(first * width, (last - first) * width));
+      ExactSource source(*model_, latents.view());
+      search_images(source, {images.begin() + static_cast<int64_t>(first), images.begin() + static_cast<int64_t>(last)});
+    }
+    return;
+  }
+  for (const auto& members : cluster(z, config_.model.latent, config_.lattice_bins)) {
+    std::vector<float> centre(width, 0.0f);
+    std::vector<int32_t> some;
+    for (const int32_t i : members) {
+      some.push_back(images[static_cast<size_t>(i)]);
+      for (size_t j = 0; j < width; ++j) centre[j] += z[static_cast<size_t>(i) * width + j] / static_cast<float>(members.size());
+    }
+    lattice_->refresh(centre, search_->config().band_max + 2);
+    search_images(*lattice_, some);
+  }
+}
+
+void Trainer::search_images(SliceSource& source, const std::vector<int32_t>& images) {
+  Device& d = *device_;
+  const auto count = static_cast<int64_t>(images.size());
+  const Buffer<int32_t> rows(d, images);
+  Buffer<float> pixels(d, count, data_->pixel_count()), ctf, matrices(d, count, 9), shifts(d, count, 2), latents;
+  shift_images(d, ShiftImages{.images = data_->images.view(), .source = rows.view(), .pixels = data_->pixels.view(), .out = pixels.view(), .side = data_->side});
+  if (!data_->ctf.empty()) {
+    ctf = Buffer<float>(d, count, data_->pixel_count());
+    evaluate_ctf(d, EvaluateCtf{.parameters = data_->ctf.view(), .source = rows.view(), .pixels = data_->pixels.view(), .out = ctf.view(), .side = data_->side, .pixel_size_angstrom = static_cast<float>(data_->pixel_size_angstrom)});
+  }
+  // Finalists are scored exactly with the decoder itself; with a latent the lattice's own z stands in for the image's.
+  ExactSource exact(*model_);
+  search_->run(source, config_.source == SourceMode::lattice && config_.model.latent == 0 ? &exact : nullptr, pixels.view(), ctf.view(),
+               matrices.view(), shifts.view());
+  scatter_rows(d, ScatterRows{.from = matrices.view(), .rows = rows.view(), .to = matrices_.view()});
+  scatter_rows(d, ScatterRows{.from = shifts.view(), .rows = rows.view(), .to = shifts_.view()});
+}
+
+std::vector<float> Trainer::group_latents(const std::vector<int32_t>& images) {
+  const auto width = static_cast<size_t>(config_.model.latent);
+  if (config_.model.source == LatentSource::table) {
+    const Buffer<int32_t> rows(*device_, images);
+    Buffer<float> z(*device_, static_cast<int64_t>(images.size()), config_.model.latent);
+    gather_rows(*device_, GatherRows{.from = model_->table().values.view(), .rows = rows.view(), .to = z.view()});
+    return z.download();
+  }
+  const std::vector<float> encoded = encode(images);
+  std::vector<float> z;
+  for (size_t i = 0; i < images.size(); ++i) z.insert(z.end(), encoded.begin() + static_cast<int64_t>(2 * i * width), encoded.begin() + static_cast<int64_t>((2 * i + 1) * width));
+  return z;
+}
+
+std::vector<float> Trainer::encode(const std::vector<int32_t>& images) {
+  constexpr size_t chunk = 100;
+  std::vector<float> out;
+  for (size_t first = 0; first < images.size(); first += chunk) {
+    const std::vector<int32_t> some(images.begin() + static_cast<int64_t>(first),
+                                    images.begin() + static_cast<int64_t>(std::min(images.size(), first + chunk)));
+    const auto count = static_cast<int64_t>(some.size());
+    Device& d = *device_;
+    const Buffer<int32_t> rows(d, some);
+    Buffer<float> shifts(d, count, 2), input(d, count, data_->pixel_count());
+    gather_rows(d, GatherRows{.from = shifts_.view(), .rows = rows.view(), .to = shifts.view()});
+    shift_images(d, ShiftImages{.images = data_->images.view(),
+                                .source = rows.view(),
+                                .shifts = config_.poses == PoseMode::given ? shifts.view() : View<float>{},
+                                .pixels = data_->pixels.view(),
+                                .out = input.view(),
+                                .side = data_->side});
+    if (!data_->ctf.empty()) {
+      Buffer<float> ctf(d, count, data_->pixel_count());
+      evaluate_ctf(d, EvaluateCtf{.parameters = data_->ctf.view(), .source = rows.view(), .pixels = data_->pixels.view(), .out = ctf.view(), .side = data_->side, .pixel_size_angstrom = static_cast<float>(data_->pixel_size_angstrom)});
+      phase_flip(d, PhaseFlip{.in = input.view(), .ctf = ctf.view(), .out = input.view()});
+    }
+    Tape tape(d);
+    const Var encoded = mlp(tape, Tape::constant(input.view()), model_->encoder());
+    tape.forward();
+    Buffer<float> result(d, count, encoded.value.cols);
+    std::vector<float> host(static_cast<size_t>(encoded.value.size()));
+    d.download(host.data(), encoded.value.data, host.size() * sizeof(float));
+    out.insert(out.end(), host.begin(), host.end());
+  }
+  return out;
+}
+
+std::vector<float> Trainer::latents(std::vector<float>* log_variances) {
+  if (config_.model.latent == 0) return {};
+  std::vector<int32_t> all(static_cast<size_t>(data_->count));
+  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int32_t>(i);
+  if (config_.model.source == LatentSource::table) return group_latents(all);
+  const auto width = static_cast<size_t>(config_.model.latent);
+  const std::vector<float> encoded = encode(all);
+  std::vector<float> means;
+  for (size_t i = 0; i < all.size(); ++i)
+    for (size_t j = 0; j < width; ++j) {
+      means.push_back(encoded[2 * i * width + j]);
+      if (log_variances) log_variances->push_back(encoded[(2 * i + 1) * width + j]);
+    }
+  return means;
+}
+
+}  // namespace recon

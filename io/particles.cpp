@@ -1,0 +1,250 @@
+#include "io/particles.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <stdexcept>
+
+#include "io/error.h"
+#include "io/finite.h"
+#include "io/particle_columns.h"
+#include "io/stack_pool.h"
+
+namespace recon::io {
+namespace {
+
+constexpr std::string_view kPrefetched[] = {"_rlnAngleRot",
+                                            "_rlnAngleTilt",
+                                            "_rlnAnglePsi",
+                                            "_rlnOriginXAngst",
+                                            "_rlnOriginYAngst",
+                                            "_rlnDefocusU",
+                                            "_rlnDefocusV",
+                                            "_rlnDefocusAngle",
+                                            "_rlnPhaseShift",
+                                            "_rlnCtfBfactor",
+                                            "_rlnCtfScalefactor",
+                                            "_rlnVoltage",
+                                            "_rlnSphericalAberration",
+                                            "_rlnAmplitudeContrast",
+                                            "_rlnRandomSubset",
+                                            "_rlnMagnification",
+                                            "_rlnDetectorPixelSize",
+                                            "_rlnImagePixelSize"};
+constexpr std::string_view kCtfLabels[] = {
+    "_rlnDefocusU",       "_rlnDefocusV", "_rlnDefocusAngle",        "_rlnPhaseShift",       "_rlnCtfBfactor",
+    "_rlnCtfScalefactor", "_rlnVoltage",  "_rlnSphericalAberration", "_rlnAmplitudeContrast"};
+
+std::string shortest(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.6g", value);
+  return text;
+}
+
+/// The one value of a column that must be the same for all particles; 0 if the column is absent.
+double common_value(const ParticleColumns& columns, const std::vector<double>& values, std::string_view label,
+                    const char* what, const std::string& repair) {
+  for (size_t i = 0; i < values.size(); ++i)
+    if (!(std::abs(values[i] - values[0]) <= 1e-4 * std::abs(values[0])))
+      columns.refuse_value(
+          static_cast<int64_t>(i), label, values[i],
+          std::string("particles of different ") + what + " (the first has " + shortest(values[0]) + ")", repair);
+  return values.empty() ? 0 : values[0];
+}
+
+/// Å per pixel by the STAR file; 0 if it does not say.
+double star_pixel_size(const ParticleColumns& columns) {
+  std::string_view label = "_rlnImagePixelSize";
+  std::vector<double> sizes = columns.numbers(label);
+  if (sizes.empty() && columns.has("_rlnDetectorPixelSize") && columns.has("_rlnMagnification")) {
+    label = "_rlnMagnification";
+    sizes = columns.numbers("_rlnDetectorPixelSize");  // µm
+    const std::vector<double> magnification = columns.numbers(label);
+    for (size_t i = 0; i < sizes.size(); ++i) sizes[i] = sizes[i] * 1e4 / magnification[i];
+  }
+  const double size = common_value(columns, sizes, label, "pixel size", "rescale to one size, or give --apix");
+  if (!sizes.empty() && !(std::isfinite(size) && size > 1e-3 && size < 1e4))
+    columns.refuse_value(0, label, size, "not a pixel size in Angstrom", "give --apix");
+  return size;
+}
+
+int star_side(const ParticleColumns& columns) {
+  constexpr std::string_view label = "_rlnImageSize";
+  const double dimensions = common_value(columns, columns.numbers("_rlnImageDimensionality"), "_rlnImageDimensionality",
+                                         "dimensionality", "keep the 2-D images");
+  if (dimensions != 0 && dimensions != 2)
+    columns.refuse_value(0, "_rlnImageDimensionality", dimensions, "the particles are not 2-D images",
+                         "project the subtomograms, or extract 2-D stacks");
+  const double side = common_value(columns, columns.numbers(label), label, "box size", "rescale to one box size");
+  if (columns.has(label) && !(side >= 1 && side <= 1e6 && side == std::floor(side)))
+    columns.refuse_value(0, label, side, "not a box size in pixels", "correct it");
+  return static_cast<int>(side);
+}
+
+/// Opens a stack of the table and checks that its images are squares of the table's side.
+MrcHeader open_stack(ParticleTable& table, const std::string& path) {
+  MrcHeader header = table.stacks->add(path);
+  if (header.nx != header.ny)
+    throw InputError({path, "byte 0", "NX, NY", std::to_string(header.nx) + " x " + std::to_string(header.ny),
+                      "the images are not square", "extract square particles"});
+  if (header.space_group > 230)
+    throw InputError({path, "byte 88", "ISPG", std::to_string(header.space_group), "a stack of volumes, not of images",
+                      "give the particle images"});
+  if (table.side == 0) table.side = static_cast<int>(header.nx);
+  if (header.nx != table.side)
+    throw InputError({path, "byte 0", "NX", std::to_string(header.nx),
+                      "the other particles have a box of " + std::to_string(table.side) + " pixels",
+                      "rescale to one box size"});
+  for (const std::string& warning : header.warnings)
+    if (table.warnings.size() < 100) table.warnings.push_back(printable(path) + ": " + warning);
+  return header;
+}
+
+/// Resolves and opens the stacks; gives the first header's pixel size.
+double open_stacks(const ParticleColumns& columns, const LoadOptions& options, ParticleTable& table) {
+  table.files = resolve_image_paths(table.files, columns.file(), options.datadir);
+  std::vector<int64_t> sections;
+  double pixel_size = 0;
+  for (const std::string& path : table.files) {
+    const MrcHeader header = open_stack(table, path);
+    if (sections.empty()) pixel_size = header.pixel_size_angstrom;
+    sections.push_back(header.nz);
+  }
+  for (size_t i = 0; i < table.images.size(); ++i) {
+    const ImageRef image = table.images[i];
+    if (image.index >= sections[image.file])
+      columns.refuse(columns.particles(), static_cast<int64_t>(i), "_rlnImageName",
+                     std::to_string(image.index + 1) + "@" + table.files[image.file],
+                     "the stack has only " + std::to_string(sections[image.file]) + " images",
+                     "check that the stack belongs to this file");
+  }
+  return pixel_size;
+}
+
+/// What the user says, else what the STAR file says, else what the stack says.
+void settle_pixel_size(const std::string& file, const LoadOptions& options, double by_star, double by_stack,
+                       ParticleTable& table) {
+  table.pixel_size_angstrom = options.pixel_size_angstrom.value_or(by_star > 0 ? by_star : by_stack);
+  if (table.pixel_size_angstrom <= 0) {
+    if (options.metadata_only) return;
+    throw InputError(
+        {.file = file, .problem = "no pixel size, neither here nor in the stack", .repair = "give --apix"});
+  }
+  if (options.pixel_size_angstrom) return;
+  if (by_star <= 0) {
+    if (!table.source.empty()) table.warnings.push_back("the pixel size is taken from the stack's header");
+    return;
+  }
+  // Many programs leave 1.0 in the stack's header: that says nothing.
+  if (by_stack <= 0 || by_stack == 1) return;
+  const double apart = std::abs(by_stack - by_star) / by_star;
+  char text[96];
+  std::snprintf(text, sizeof text, "the pixel size is %.6g A here and %.6g A in the stack's header", by_star, by_stack);
+  if (apart > 0.1) throw InputError({.file = file, .problem = text, .repair = "say with --apix which is right"});
+  if (apart > 0.01) table.warnings.push_back(text);
+}
+
+ParticleTable load_stack(const std::string& path, const LoadOptions& options) {
+  ParticleTable table;
+  table.stacks = std::make_shared<StackPool>(options.mrc);
+  table.files = {path};
+  const MrcHeader header = open_stack(table, path);
+  if (header.volume && !path.ends_with(".mrcs"))
+    throw InputError({path, "byte 88", "ISPG", std::to_string(header.space_group), "a volume, not a stack of images",
+                      "give the particle images, or rename the file to .mrcs if it is a stack"});
+  for (int64_t i = 0; i < header.nz; ++i) table.images.push_back({0, i});
+  settle_pixel_size(path, options, 0, header.pixel_size_angstrom, table);
+  return table;
+}
+
+}  // namespace
+
+ParticleTable load_particles(StarDocument document, const LoadOptions& options) {
+  ParticleTable table;
+  table.source = std::move(document);
+  ParticleColumns columns(table.source);
+  std::vector<std::string_view> wanted(std::begin(kPrefetched), std::end(kPrefetched));
+  if (options.ignore_ctf)
+    std::erase_if(wanted, [](auto label) {
+      return std::find(std::begin(kCtfLabels), std::end(kCtfLabels), label) != std::end(kCtfLabels);
+    });
+  columns.prefetch(wanted);
+  load_image_names(columns, table);
+  table.side = star_side(columns);
+  const double by_star = options.pixel_size_angstrom ? 0 : star_pixel_size(columns);
+  double by_stack = 0;
+  if (!options.metadata_only) {
+    table.stacks = std::make_shared<StackPool>(options.mrc);
+    by_stack = open_stacks(columns, options, table);
+  }
+  settle_pixel_size(columns.file(), options, by_star, by_stack, table);
+  load_poses(columns, table);
+  load_ctf(columns, options, table);
+  load_half_sets(columns, table);
+  warn_of_ignored_columns(columns, table);
+  table.warnings.insert(table.warnings.end(), columns.warnings.begin(), columns.warnings.end());
+  return table;
+}
+
+ParticleTable load_particles(const std::string& path, const LoadOptions& options) {
+  const double given = options.pixel_size_angstrom.value_or(1);
+  if (!(std::isfinite(given) && given > 1e-3 && given < 1e4))
+    throw InputError({.field = "--apix", .value = std::to_string(given), .problem = "not a pixel size in Angstrom"},
+                     usage);
+  if (path.ends_with(".star")) return load_particles(StarDocument::parse(path), options);
+  if (path.ends_with(".mrcs") || path.ends_with(".mrc") || path.ends_with(".st")) return load_stack(path, options);
+  (void)FileSource(path);  // a file that is missing is reported as missing
+  if (path.ends_with(".cs"))
+    throw InputError({.file = path,
+                      .problem = "cryoSPARC .cs files are not readable yet",
+                      .repair = "convert it to STAR with pyem's csparc2star.py"});
+  throw InputError(
+      {.file = path, .problem = "not a particle file by its name", .repair = "give a .star or .mrcs file"});
+}
+
+namespace {
+
+/// Reads one run of neighbours and checks its pixels.
+void read_run(const ParticleTable& table, ImageRef first, int64_t count, std::span<float> out) {
+  table.stacks->get(first.file).read_images(first.index, count, out);
+  if (const int64_t bad = first_not_finite(out); bad >= 0) {
+    const int64_t pixels = int64_t{table.side} * table.side;
+    throw InputError({table.files[first.file], "image " + std::to_string(first.index + bad / pixels + 1), "pixel",
+                      std::to_string(bad % pixels), "a NaN or an infinity",
+                      "remove this image from the particle file"});
+  }
+}
+
+/// image(i) for i < n: reads all, joining neighbours.
+template <class Image>
+void read_joined(const ParticleTable& table, int64_t n, Image image, std::span<float> out) {
+  if (!table.stacks) throw std::logic_error("read_particles: the table was loaded without its images");
+  const size_t pixels = size_t(table.side) * size_t(table.side);
+  if (out.size() != static_cast<size_t>(n) * pixels)
+    throw std::out_of_range("read_particles: wrong size of the output");
+  for (int64_t i = 0; i < n;) {
+    const ImageRef first = image(i);
+    int64_t run = 1;
+    while (i + run < n && image(i + run) == ImageRef{first.file, first.index + run}) ++run;
+    read_run(table, first, run, out.subspan(static_cast<size_t>(i) * pixels, static_cast<size_t>(run) * pixels));
+    i += run;
+  }
+}
+
+}  // namespace
+
+void read_particles(const ParticleTable& table, int64_t first, int64_t count, std::span<float> out) {
+  if (first < 0 || count < 0 || first > table.size() || count > table.size() - first)
+    throw std::out_of_range("read_particles: no such images");
+  read_joined(
+      table, count, [&](int64_t i) { return table.images[static_cast<size_t>(first + i)]; }, out);
+}
+
+void read_particles(const ParticleTable& table, std::span<const int64_t> which, std::span<float> out) {
+  for (const int64_t image : which)
+    if (image < 0 || image >= table.size()) throw std::out_of_range("read_particles: no such image");
+  const auto image = [&](int64_t i) { return table.images[static_cast<size_t>(which[static_cast<size_t>(i)])]; };
+  read_joined(table, static_cast<int64_t>(which.size()), image, out);
+}
+
+}  // namespace recon::io

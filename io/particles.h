@@ -1,0 +1,102 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "io/mrc.h"
+#include "io/star.h"
+
+namespace recon::io {
+
+/// Contrast transfer function of one image, as its metadata give it. Defocus positive for underfocus.
+struct Ctf {
+  float defocus_u_angstrom = 0;
+  float defocus_v_angstrom = 0;
+  float defocus_angle_rad = 0;
+  float voltage_kv = 300;
+  float spherical_aberration_mm = 2.7f;
+  float amplitude_contrast = 0.1f;
+  float phase_shift_rad = 0;
+  float b_factor_angstrom2 = 0;
+  float scale = 1;
+  bool operator==(const Ctf&) const = default;
+};
+
+/// Where one image lies.
+struct ImageRef {
+  uint32_t file = 0;  ///< into ParticleTable::files
+  int64_t index = 0;  ///< in the stack, from 0
+  bool operator==(const ImageRef&) const = default;
+};
+
+/// Open stacks, shared by the copies of a table; hands out files to any thread and keeps a bounded number open.
+class StackPool;
+
+/// The particles of a data set: where the images are and what is known of each. Vectors of absent things are empty.
+struct ParticleTable {
+  int side = 0;                    ///< pixels; 0 only if metadata_only and the STAR file does not say
+  double pixel_size_angstrom = 0;  ///< 0 only if metadata_only and nothing says
+  std::vector<ImageRef> images;
+  std::vector<std::string> files;  ///< resolved paths
+  bool has_ctf = false, has_poses = false, has_half_sets = false;
+  std::vector<Ctf> ctf;
+  std::vector<std::array<double, 3>> euler_deg;  ///< rot, tilt, psi (RELION's ZYZ)
+  std::vector<std::array<double, 2>> shift_px;   ///< x, y to apply to the image to centre it (RELION's origin)
+  std::vector<int> half_set;                     ///< 1 or 2
+  std::vector<std::string> warnings;
+  StarDocument source;  ///< empty for a bare stack
+  std::shared_ptr<StackPool> stacks;
+
+  int64_t size() const { return static_cast<int64_t>(images.size()); }
+};
+
+struct LoadOptions {
+  std::string datadir;  ///< folder that image paths may be relative to
+  /// What the user says overrules the file.
+  std::optional<double> pixel_size_angstrom, amplitude_contrast, voltage_kv, spherical_aberration_mm;
+  bool allow_missing_ctf = true;  ///< false: a file without CTF columns is an error
+  bool ignore_ctf = false;        ///< read as if there were no CTF columns
+  bool metadata_only = false;     ///< do not look for the images: `files` holds the names as written
+  MrcOptions mrc;
+};
+
+/// Loads a RELION 3.0, 3.1, 4 or 5 particle STAR file, or a bare .mrcs/.mrc stack (then without poses and CTF). Every
+/// stack is opened and every index checked against it. Throws InputError (65, 66) naming line, column and value.
+ParticleTable load_particles(const std::string& path, const LoadOptions& options = {});
+
+/// The same from a parsed document; its name() is where relative paths start from.
+ParticleTable load_particles(StarDocument document, const LoadOptions& options = {});
+
+/// Images first .. first+count-1, out: [count, side, side]. Runs of neighbours in a stack are read in one piece.
+/// Thread-safe. Throws InputError (65) naming file and image for a NaN or infinite pixel or a stack that changed,
+/// std::out_of_range for a wrong range or size.
+void read_particles(const ParticleTable& table, int64_t first, int64_t count, std::span<float> out);
+
+/// The chosen images in the order given, out: [which.size(), side, side].
+void read_particles(const ParticleTable& table, std::span<const int64_t> which, std::span<float> out);
+
+/// A column to add to a STAR file: label and one number a particle.
+using ExtraColumn = std::pair<std::string, std::vector<double>>;
+
+/// Writes the table's STAR file again with the given poses: every block, column and cell of the input stays as it is,
+/// the pose columns are replaced or added (origins in Å where the file has an optics table, else in pixels). A bare
+/// stack gets a new RELION 3.1 file. `euler_deg` [n] rot, tilt, psi; `shift_px` [n]. Throws std::invalid_argument for
+/// wrong sizes or numbers that are not finite, IoError as AtomicFile.
+void write_particles_star(const std::string& path, const ParticleTable& table,
+                          std::span<const std::array<double, 3>> euler_deg,
+                          std::span<const std::array<double, 2>> shift_px,
+                          const std::vector<ExtraColumn>& extra_columns = {});
+
+/// Writes a RELION 3.1 STAR file for images 1..n of one stack. Empty spans leave their columns out; particles of
+/// different voltage, Cs or amplitude contrast get optics groups of their own. Throws as write_particles_star.
+void write_simple_star(const std::string& path, const std::string& stack_name, int64_t n, int side,
+                       double pixel_size_angstrom, std::span<const std::array<double, 3>> euler_deg,
+                       std::span<const std::array<double, 2>> shift_px, std::span<const Ctf> ctf = {},
+                       std::span<const int> half_set = {});
+
+}  // namespace recon::io

@@ -1,0 +1,185 @@
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <stdexcept>
+#include <tuple>
+
+#include "io/atomic_file.h"
+#include "io/particles.h"
+
+namespace recon::io {
+namespace {
+
+constexpr double kDegreesPerRadian = 57.295779513082320877;
+
+std::string fixed(double value) {
+  if (!std::isfinite(value)) throw std::invalid_argument("a STAR file gets finite numbers only");
+  char text[352];  // the longest double in fixed notation
+  std::snprintf(text, sizeof text, "%.6f", value);
+  return text;
+}
+
+std::string general(double value) {
+  if (!std::isfinite(value)) throw std::invalid_argument("a STAR file gets finite numbers only");
+  char text[40];
+  std::snprintf(text, sizeof text, "%.9g", value);
+  return text;
+}
+
+template <size_t n>
+std::vector<std::string> component(std::span<const std::array<double, n>> rows, size_t axis, double scale = 1) {
+  std::vector<std::string> out;
+  out.reserve(rows.size());
+  for (const auto& row : rows) out.push_back(fixed(row[axis] * scale));
+  return out;
+}
+
+void check_sizes(int64_t n, std::span<const std::array<double, 3>> euler_deg,
+                 std::span<const std::array<double, 2>> shift_px) {
+  if (static_cast<int64_t>(euler_deg.size()) != n || static_cast<int64_t>(shift_px.size()) != n)
+    throw std::invalid_argument("one pose and one shift a particle are needed");
+}
+
+/// The table that load_particles() chose: the one whose rows are the particles.
+StarLoop& particle_loop(StarDocument& document) {
+  StarLoop* chosen = nullptr;
+  for (const char* name : {"particles", "images", ""})
+    if (StarBlock* block = document.find(name); block && !chosen)
+      for (StarLoop& loop : block->loops)
+        if (!chosen || loop.column("_rlnImageName") >= 0) chosen = &loop;
+  for (StarBlock& block : document.blocks())
+    for (StarLoop& loop : block.loops)
+      if (!chosen && loop.column("_rlnImageName") >= 0) chosen = &loop;
+  if (!chosen) throw std::logic_error("write_particles_star: the table's STAR file has no particles");
+  return *chosen;
+}
+
+/// A new 3.1 file, put together row by row.
+class SimpleStar {
+ public:
+  SimpleStar(int side, double pixel_size_angstrom) : side_(side), pixel_size_angstrom_(pixel_size_angstrom) {
+    if (side < 1 || !(std::isfinite(pixel_size_angstrom) && pixel_size_angstrom > 0))
+      throw std::invalid_argument("a STAR file needs a box size and a pixel size");
+  }
+
+  /// Number of the optics group of these microscope values, from 1.
+  int group_of(const Ctf& ctf) {
+    const auto key = std::tuple(ctf.voltage_kv, ctf.spherical_aberration_mm, ctf.amplitude_contrast);
+    const auto [found, fresh] = groups_.emplace(key, static_cast<int>(groups_.size()) + 1);
+    if (fresh) {
+      const std::string number = std::to_string(found->second), size = fixed(pixel_size_angstrom_);
+      optics_ += "opticsGroup" + number + " " + number + " " + size + " " + general(ctf.voltage_kv) + " " +
+                 general(ctf.spherical_aberration_mm) + " " + general(ctf.amplitude_contrast) + " " + size + " " +
+                 std::to_string(side_) + " 2\n";
+    }
+    return found->second;
+  }
+
+  void label(const std::string& name) { labels_ += "_" + name + " #" + std::to_string(++columns_) + "\n"; }
+  void cell(const std::string& text) { rows_ += text + " "; }
+  void end_row() { rows_.back() = '\n'; }
+
+  void write(const std::string& path) const {
+    std::string text = "\n# version 30001\n\ndata_optics\n\nloop_\n";
+    int number = 0;
+    for (const char* name :
+         {"OpticsGroupName", "OpticsGroup", "MicrographOriginalPixelSize", "Voltage", "SphericalAberration",
+          "AmplitudeContrast", "ImagePixelSize", "ImageSize", "ImageDimensionality"})
+      text += std::string("_rln") + name + " #" + std::to_string(++number) + "\n";
+    text += optics_ + "\n\n# version 30001\n\ndata_particles\n\nloop_\n" + labels_ + rows_ + "\n";
+    write_file(path, text, "star");
+  }
+
+ private:
+  int side_;
+  double pixel_size_angstrom_;
+  std::map<std::tuple<float, float, float>, int> groups_;
+  std::string optics_, labels_, rows_;
+  int columns_ = 0;
+};
+
+void add_ctf_cells(SimpleStar& star, const Ctf& ctf) {
+  star.cell(fixed(ctf.defocus_u_angstrom));
+  star.cell(fixed(ctf.defocus_v_angstrom));
+  star.cell(fixed(ctf.defocus_angle_rad * kDegreesPerRadian));
+  star.cell(fixed(ctf.phase_shift_rad * kDegreesPerRadian));
+  star.cell(fixed(ctf.b_factor_angstrom2));
+  star.cell(fixed(ctf.scale));
+}
+
+}  // namespace
+
+void write_particles_star(const std::string& path, const ParticleTable& table,
+                          std::span<const std::array<double, 3>> euler_deg,
+                          std::span<const std::array<double, 2>> shift_px,
+                          const std::vector<ExtraColumn>& extra_columns) {
+  check_sizes(table.size(), euler_deg, shift_px);
+  StarDocument document = table.source;
+  if (document.empty()) {
+    std::string text = "data_particles\n\nloop_\n_rlnImageName #1\n";
+    for (const ImageRef& image : table.images)
+      text += star_quote(std::to_string(image.index + 1) + "@" + table.files[image.file]) + "\n";
+    const std::string size = fixed(table.pixel_size_angstrom);
+    document = StarDocument::parse_text(
+        "\n# version 30001\n\ndata_optics\n\nloop_\n_rlnOpticsGroupName #1\n_rlnOpticsGroup #2\n_rlnImagePixelSize #3\n"
+        "_rlnImageSize #4\n_rlnImageDimensionality #5\nopticsGroup1 1 " +
+            size + " " + std::to_string(table.side) + " 2\n\n\n# version 30001\n\n" + text,
+        path);
+    particle_loop(document).set_column("_rlnOpticsGroup", std::vector<std::string>(euler_deg.size(), "1"));
+  }
+  StarLoop& loop = particle_loop(document);
+  const char* angles[] = {"_rlnAngleRot", "_rlnAngleTilt", "_rlnAnglePsi"};
+  for (size_t axis = 0; axis < 3; ++axis) loop.set_column(angles[axis], component(euler_deg, axis));
+  const bool modern = document.find("optics") != nullptr;
+  const char* angstrom[] = {"_rlnOriginXAngst", "_rlnOriginYAngst"};
+  const char* pixel[] = {"_rlnOriginX", "_rlnOriginY"};
+  for (size_t axis = 0; axis < 2; ++axis) {
+    // A file that has both kinds keeps both, and they agree.
+    if (modern || loop.column(angstrom[axis]) >= 0)
+      loop.set_column(angstrom[axis], component(shift_px, axis, table.pixel_size_angstrom));
+    if (!modern || loop.column(pixel[axis]) >= 0) loop.set_column(pixel[axis], component(shift_px, axis));
+  }
+  for (const auto& [label, values] : extra_columns) {
+    std::vector<std::string> cells;
+    for (const double value : values) cells.push_back(general(value));
+    loop.set_column(label, std::move(cells));
+  }
+  document.write(path);
+}
+
+void write_simple_star(const std::string& path, const std::string& stack_name, int64_t n, int side,
+                       double pixel_size_angstrom, std::span<const std::array<double, 3>> euler_deg,
+                       std::span<const std::array<double, 2>> shift_px, std::span<const Ctf> ctf,
+                       std::span<const int> half_set) {
+  const auto fits = [&](size_t size) { return size == 0 || static_cast<int64_t>(size) == n; };
+  if (n < 1 || !fits(euler_deg.size()) || !fits(shift_px.size()) || !fits(ctf.size()) || !fits(half_set.size()))
+    throw std::invalid_argument("write_simple_star: one entry a particle, or none");
+  SimpleStar star(side, pixel_size_angstrom);
+  star.label("rlnImageName");
+  const auto labels = [&](bool wanted, std::initializer_list<const char*> names) {
+    for (const char* name : names)
+      if (wanted) star.label(name);
+  };
+  labels(!euler_deg.empty(), {"rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"});
+  labels(!shift_px.empty(), {"rlnOriginXAngst", "rlnOriginYAngst"});
+  labels(!ctf.empty(),
+         {"rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnPhaseShift", "rlnCtfBfactor", "rlnCtfScalefactor"});
+  labels(true, {"rlnOpticsGroup"});
+  labels(!half_set.empty(), {"rlnRandomSubset"});
+  for (size_t i = 0; i < static_cast<size_t>(n); ++i) {
+    char number[24];
+    std::snprintf(number, sizeof number, "%06zu", i + 1);
+    star.cell(star_quote(number + ("@" + stack_name)));
+    if (!euler_deg.empty())
+      for (const double angle : euler_deg[i]) star.cell(fixed(angle));
+    if (!shift_px.empty())
+      for (const double shift : shift_px[i]) star.cell(fixed(shift * pixel_size_angstrom));
+    if (!ctf.empty()) add_ctf_cells(star, ctf[i]);
+    star.cell(std::to_string(star.group_of(ctf.empty() ? Ctf{} : ctf[i])));
+    if (!half_set.empty()) star.cell(std::to_string(half_set[i]));
+    star.end_row();
+  }
+  star.write(path);
+}
+
+}  // namespace recon::io

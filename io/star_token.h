@@ -1,0 +1,47 @@
+#pragma once
+#include <cstddef>
+#include <string_view>
+
+namespace recon::io {
+
+/// Splits one line of a STAR file into cells. A '#' that begins a cell begins a comment.
+class StarLine {
+ public:
+  enum class Next { cell, end, open_quote };
+
+  /// text[begin..] up to the line's end; call next() until it gives end.
+  StarLine(std::string_view text, size_t begin) : text_(text), at_(begin) {}
+
+  /// Finds the next cell, quotes included.
+  Next next(std::string_view& cell) {
+    while (at_ < text_.size() && is_blank(text_[at_])) ++at_;
+    if (at_ >= text_.size() || text_[at_] == '\n' || text_[at_] == '#') return Next::end;
+    const size_t begin = at_;
+    const char quote = text_[at_];
+    if (quote == '\'' || quote == '"') {
+      // A quote closes only before a blank, so that 'it's' is one cell.
+      for (++at_; at_ < text_.size() && text_[at_] != '\n'; ++at_)
+        if (text_[at_] == quote && (at_ + 1 == text_.size() || is_break(text_[at_ + 1]))) {
+          ++at_;
+          cell = text_.substr(begin, at_ - begin);
+          return Next::cell;
+        }
+      return Next::open_quote;
+    }
+    while (at_ < text_.size() && !is_break(text_[at_])) ++at_;
+    cell = text_.substr(begin, at_ - begin);
+    return Next::cell;
+  }
+
+  /// Where the search stands: after the last cell found.
+  size_t position() const { return at_; }
+
+  static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f'; }
+  static bool is_break(char c) { return c == '\n' || is_blank(c); }
+
+ private:
+  std::string_view text_;
+  size_t at_;
+};
+
+}  // namespace recon::io

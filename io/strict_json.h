@@ -1,0 +1,21 @@
+#pragma once
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "io/byte_source.h"
+
+namespace recon::io {
+
+struct JsonLimits {
+  int64_t bytes = 16 << 20;
+  int depth = 32;
+};
+
+/// JSON from an untrusted text: refuses what exceeds the limits, repeated keys, comments and text after the value.
+/// Throws InputError (65) with the place.
+nlohmann::json parse_json(std::string_view text, const std::string& name, const JsonLimits& limits = {});
+/// The same from a file or memory; the size is checked before anything is read.
+nlohmann::json parse_json(const ByteSource& source, const JsonLimits& limits = {});
+
+}  // namespace recon::io

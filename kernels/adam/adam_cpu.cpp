@@ -1,0 +1,66 @@
+#include "kernels/adam/adam.h"
+
+#include <cmath>
+
+#include "kernels/cpu.h"
+
+namespace recon::cpu {
+namespace {
+
+struct Rates {
+  float step_size, beta1, beta2, epsilon, root_correction;
+};
+
+Rates rates_at(int64_t step, float learning_rate, float beta1, float beta2, float epsilon) {
+  const double c1 = 1 - std::pow(double(beta1), double(step)), c2 = 1 - std::pow(double(beta2), double(step));
+  return {static_cast<float>(learning_rate / c1), beta1, beta2, epsilon, static_cast<float>(1 / std::sqrt(c2))};
+}
+
+RECON_SIMD void adam_range(float* p, float* g, float* m, float* v, int64_t count, Rates r, float scale) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) {
+    const float d = g[i] * scale;
+    g[i] = 0;
+    m[i] = r.beta1 * m[i] + (1 - r.beta1) * d;
+    v[i] = r.beta2 * v[i] + (1 - r.beta2) * d * d;
+    p[i] -= r.step_size * m[i] / (__builtin_sqrtf(v[i]) * r.root_correction + r.epsilon);
+  }
+}
+
+RECON_SIMD void average_range(const float* p, float* average, int64_t count, float rate) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) average[i] += rate * (p[i] - average[i]);
+}
+
+}  // namespace
+
+void adam(Device& device, const Adam& a) {
+  const Rates rates = rates_at(a.step, a.learning_rate, a.beta1, a.beta2, a.epsilon);
+  device.threads().for_range(a.parameters.size(), 32768, [&](int64_t first, int64_t last) {
+    adam_range(a.parameters.data + first, a.gradients.data + first, a.first_moments.data + first,
+               a.second_moments.data + first, last - first, rates, a.gradient_scale);
+  });
+}
+
+void adam_rows(Device&, const AdamRows& a) {
+  const int64_t width = a.parameters.cols;
+  for (int64_t b = 0; b < a.rows.size(); ++b) {
+    const int64_t row = a.rows[b];
+    const Rates r = rates_at(++a.steps[row], a.learning_rate, a.beta1, a.beta2, a.epsilon);
+    for (int64_t j = 0; j < width; ++j) {
+      const float d = a.gradients(b, j);
+      float &m = a.first_moments(row, j), &v = a.second_moments(row, j);
+      m = r.beta1 * m + (1 - r.beta1) * d;
+      v = r.beta2 * v + (1 - r.beta2) * d * d;
+      a.parameters(row, j) -= r.step_size * m / (std::sqrt(v) * r.root_correction + r.epsilon);
+    }
+  }
+}
+
+void average_weights(Device& device, const AverageWeights& a) {
+  device.threads().for_range(a.parameters.size(), 32768, [&](int64_t first, int64_t last) {
+    average_range(a.parameters.data + first, a.average.data + first, last - first, a.rate);
+  });
+}
+
+}  // namespace recon::cpu

@@ -1,0 +1,160 @@
+// Pointwise image operations on the CPU. Inner loops run over pairs of pixels (k, −k), which share a phase or a CTF
+// value, and hold one polynomial sine a pair: no table, no gather, so they vectorise.
+#include "kernels/image/image.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/cpu.h"
+#include "kernels/runtime/vector_math.h"
+
+namespace recon::cpu {
+namespace {
+
+constexpr int64_t images_per_task = 4;
+
+/// Frequencies of the first pixel of each pair, as floats [pairs] x and [pairs] y.
+RECON_SIMD void unpack_pairs(const Pixel* pixels, int64_t pairs, float* x, float* y) {
+  for (int64_t j = 0; j < pairs; ++j) {
+    x[j] = pixels[2 * j].x;
+    y[j] = pixels[2 * j].y;
+  }
+}
+
+/// out(k) = cos H(k) + sin H(−k) for a pair; k → −k turns the sign of the sine. Steps are in turns a frequency unit.
+RECON_SIMD void shift_pairs(const float* __restrict in, const float* __restrict x, const float* __restrict y,
+                            float step_x, float step_y, int64_t pairs, float* __restrict out) {
+#pragma omp simd
+  for (int64_t j = 0; j < pairs; ++j) {
+    float sine, cosine;
+    sincos_turns(x[j] * step_x + y[j] * step_y, sine, cosine);
+    const float here = in[2 * j], opposite = in[2 * j + 1];
+    out[2 * j] = cosine * here + sine * opposite;
+    out[2 * j + 1] = cosine * opposite - sine * here;
+  }
+}
+
+/// γ − asin(w) in turns is a polynomial of the integer frequencies, xx·x² + yy·y² + xy·x·y + r4·(x² + y²)² + constant,
+/// and √(1−w²) sin γ − w cos γ = sin(γ − asin w). Doubles: defocus phases reach hundreds of turns.
+struct CtfPolynomial {
+  double xx, yy, xy, r4, constant;
+  float scale, decay;
+};
+
+CtfPolynomial ctf_polynomial(const CtfParameters& p, double frequency_step) {
+  const double pi = 3.14159265358979323846;
+  const double lambda = electron_wavelength_angstrom(p.voltage_kv), step2 = frequency_step * frequency_step;
+  const double mean = 0.5 * (double(p.defocus_u_angstrom) + p.defocus_v_angstrom);
+  const double half_difference = 0.5 * (double(p.defocus_u_angstrom) - p.defocus_v_angstrom);
+  const double factor = -0.5 * lambda * step2;
+  const double along = half_difference * std::cos(2.0 * p.defocus_angle_rad);
+  const double across = half_difference * std::sin(2.0 * p.defocus_angle_rad);
+  const double cs_angstrom = p.spherical_aberration_mm * 1e7;
+  return {.xx = factor * (mean + along),
+          .yy = factor * (mean - along),
+          .xy = factor * 2 * across,
+          .r4 = 0.25 * cs_angstrom * lambda * lambda * lambda * step2 * step2,
+          .constant = -(double(p.phase_shift_rad) + std::asin(double(p.amplitude_contrast))) / (2 * pi),
+          .scale = p.scale,
+          .decay = static_cast<float>(-0.25 * p.b_factor_angstrom2 * step2)};
+}
+
+RECON_SIMD void ctf_pairs(const CtfPolynomial& p, const float* __restrict x, const float* __restrict y, int64_t pairs,
+                          float* __restrict out) {
+#pragma omp simd
+  for (int64_t j = 0; j < pairs; ++j) {
+    const double kx = x[j], ky = y[j], k2 = kx * kx + ky * ky;
+    const double turns = p.xx * kx * kx + p.yy * ky * ky + p.xy * kx * ky + p.r4 * k2 * k2 + p.constant;
+    const double rounder = 6755399441055744.0;  // 1.5·2^52: rounds to the nearest integer
+    const float fraction = static_cast<float>(turns - ((turns + rounder) - rounder));
+    float sine, cosine;
+    sincos_turns(fraction, sine, cosine);
+    out[2 * j] = out[2 * j + 1] = p.scale * sine;
+  }
+}
+
+void decay_pairs(float decay, const float* x, const float* y, int64_t pairs, float* out) {
+  for (int64_t j = 0; j < pairs; ++j) {
+    const float envelope = std::exp(decay * (x[j] * x[j] + y[j] * y[j]));
+    out[2 * j] *= envelope;
+    out[2 * j + 1] *= envelope;
+  }
+}
+
+RECON_SIMD void flip_range(const float* in, const float* ctf, float* out, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) out[i] = ctf[i] > 0 ? in[i] : (ctf[i] < 0 ? -in[i] : 0.0f);
+}
+
+/// Runs body(row, x, y) over all rows, with the pairs' frequencies unpacked once a task.
+template <class Body>
+void for_rows_with_pairs(Device& device, int64_t rows, View<const Pixel> pixels, const Body& body) {
+  const int64_t pairs = pixels.size() / 2, tasks = (rows + images_per_task - 1) / images_per_task;
+  device.threads().run(tasks, [&](int64_t task, int worker) {
+    float* x = device.scratch(worker, static_cast<size_t>(2 * pairs));
+    float* y = x + pairs;
+    unpack_pairs(pixels.data, pairs, x, y);
+    const int64_t last = std::min(rows, (task + 1) * images_per_task);
+    for (int64_t row = task * images_per_task; row < last; ++row) body(row, x, y);
+  });
+}
+
+}  // namespace
+
+void window_images(Device& device, const WindowImages& a) {
+  const int half = a.side / 2;
+  device.threads().for_range(a.images.rows, images_per_task, [&](int64_t first, int64_t last) {
+    for (int y = 0; y < a.side; ++y)
+      for (int x = 0; x < a.side; ++x) {
+        const float radius = std::hypot(static_cast<float>(x - half), static_cast<float>(y - half)) / float(half);
+        const float weight = std::clamp((a.outer - radius) / (a.outer - a.inner), 0.0f, 1.0f);
+        if (weight < 1)
+          for (int64_t n = first; n < last; ++n) a.images(n, int64_t(y) * a.side + x) *= weight;
+      }
+  });
+}
+
+void gather_pixels(Device& device, const GatherPixels& a) {
+  const int half = a.side / 2;
+  const auto index = [half](int frequency) { return frequency == half ? 0 : frequency + half; };
+  device.threads().for_range(a.hartley.rows, images_per_task, [&](int64_t first, int64_t last) {
+    for (int64_t n = first; n < last; ++n) {
+      const float* image = a.hartley.row(n);
+      float* out = a.out.row(n);
+      for (int64_t i = 0; i < a.pixels.size(); ++i)
+        out[i] = a.scale * image[int64_t(index(a.pixels[i].y)) * a.side + index(a.pixels[i].x)];
+    }
+  });
+}
+
+void shift_images(Device& device, const ShiftImages& a) {
+  const int64_t pairs = a.pixels.size() / 2;
+  const auto in = [&](int64_t row) { return a.images.row(a.source.empty() ? row : a.source[row]); };
+  if (a.shifts.empty()) {
+    device.threads().for_range(a.out.rows, images_per_task, [&](int64_t first, int64_t last) {
+      for (int64_t row = first; row < last; ++row) std::copy_n(in(row), 2 * pairs, a.out.row(row));
+    });
+    return;
+  }
+  for_rows_with_pairs(device, a.out.rows, a.pixels, [&](int64_t row, const float* x, const float* y) {
+    const float step_x = a.shifts(row, 0) / float(a.side), step_y = a.shifts(row, 1) / float(a.side);
+    shift_pairs(in(row), x, y, step_x, step_y, pairs, a.out.row(row));
+  });
+}
+
+void evaluate_ctf(Device& device, const EvaluateCtf& a) {
+  const int64_t pairs = a.pixels.size() / 2;
+  const double step = 1.0 / (double(a.side) * a.pixel_size_angstrom);
+  for_rows_with_pairs(device, a.out.rows, a.pixels, [&](int64_t row, const float* x, const float* y) {
+    const CtfPolynomial polynomial = ctf_polynomial(a.parameters[a.source.empty() ? row : a.source[row]], step);
+    ctf_pairs(polynomial, x, y, pairs, a.out.row(row));
+    if (polynomial.decay != 0) decay_pairs(polynomial.decay, x, y, pairs, a.out.row(row));
+  });
+}
+
+void phase_flip(Device& device, const PhaseFlip& a) {
+  device.threads().for_range(a.in.size(), 1 << 14, [&](int64_t first, int64_t last) {
+    flip_range(a.in.data + first, a.ctf.data + first, a.out.data + first, last - first);
+  });
+}
+
+}  // namespace recon::cpu

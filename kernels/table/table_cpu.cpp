@@ -1,0 +1,17 @@
+#include "kernels/table/table.h"
+
+#include <algorithm>
+
+#include "kernels/cpu.h"
+
+namespace recon::cpu {
+
+void gather_rows(Device&, const GatherRows& a) {
+  for (int64_t b = 0; b < a.to.rows; ++b) std::copy_n(a.from.row(a.rows[b]), a.to.cols, a.to.row(b));
+}
+
+void scatter_rows(Device&, const ScatterRows& a) {
+  for (int64_t b = 0; b < a.from.rows; ++b) std::copy_n(a.from.row(b), a.from.cols, a.to.row(a.rows[b]));
+}
+
+}  // namespace recon::cpu
