@@ -56,13 +56,14 @@ struct ParticleTable {
 };
 
 struct LoadOptions {
-  std::string datadir;  ///< folder that image paths may be relative to
+  std::string datadir = {};  ///< folder that image paths may be relative to
   /// What the user says overrules the file.
-  std::optional<double> pixel_size_angstrom, amplitude_contrast, voltage_kv, spherical_aberration_mm;
+  std::optional<double> pixel_size_angstrom = {}, amplitude_contrast = {}, voltage_kv = {};
+  std::optional<double> spherical_aberration_mm = {};
   bool allow_missing_ctf = true;  ///< false: a file without CTF columns is an error
   bool ignore_ctf = false;        ///< read as if there were no CTF columns
   bool metadata_only = false;     ///< do not look for the images: `files` holds the names as written
-  MrcOptions mrc;
+  MrcOptions mrc = {};
 };
 
 /// Loads a RELION 3.0, 3.1, 4 or 5 particle STAR file, or a bare .mrcs/.mrc stack (then without poses and CTF). Every

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <optional>
 
 #include "engine/geometry/band_limited.h"
 #include "engine/geometry/so3_grid.h"
@@ -16,13 +17,15 @@ struct Frequency {
   int16_t shell;  ///< from 1
 };
 
-/// {H'(k), H'(−k)} of the transformed map: sampled at M Q k, then moved by −o.
-std::array<float, 2> transformed_pair(const BandLimitedVolume& volume, const Alignment& a, const Vector3& k) {
+/// {H'(k), H'(−k)} of the transformed map: sampled at M Q k, then moved by −o. `box_px` is D, also where `volume` is a
+/// Fourier crop.
+std::array<float, 2> transformed_pair(const BandLimitedVolume& volume, double box_px, const Alignment& a,
+                                      const Vector3& k) {
   Vector3 q = multiply(a.rotation, k);
   if (a.flipped) q[2] = -q[2];
   const auto [here, opposite] = volume.sample(q[0], q[1], q[2]);
-  const double phase =
-      2 * std::numbers::pi * (k[0] * a.offset_px[0] + k[1] * a.offset_px[1] + k[2] * a.offset_px[2]) / volume.side();
+  const double turns = (k[0] * a.offset_px[0] + k[1] * a.offset_px[1] + k[2] * a.offset_px[2]) / box_px;
+  const double phase = 2 * std::numbers::pi * turns;
   const auto c = static_cast<float>(std::cos(phase)), s = static_cast<float>(std::sin(phase));
   return {c * here - s * opposite, c * opposite + s * here};
 }
@@ -49,26 +52,41 @@ std::vector<Frequency> shell_sample(int side, int limit, size_t most) {
   return sample;
 }
 
-/// The figure of merit of an alignment: mean over shells of the correlation at sampled voxels.
+/// The central `small`³ of a map's Hartley transform, back in real space: the map at lower resolution.
+std::vector<float> fourier_crop(Device& device, std::span<const float> volume, int side, int small) {
+  if (small >= side) return {volume.begin(), volume.end()};
+  Buffer<float> whole(device, int64_t(side) * side, side), part(device, int64_t(small) * small, small);
+  whole.upload(volume);
+  hartley(device, Hartley3d{.volume = whole.view(), .hartley = whole.view(), .side = side});
+  const int64_t offset = (side - small) / 2;
+  for (int64_t z = 0; z < small; ++z)
+    for (int64_t y = 0; y < small; ++y)
+      std::copy_n(&whole.view()[((z + offset) * side + y + offset) * side + offset], small,
+                  &part.view()[(z * small + y) * small]);
+  hartley(device, Hartley3d{.volume = part.view(), .hartley = part.view(), .side = small});
+  return part.download();
+}
+
+/// The figure of merit of an alignment: mean over shells 1 .. limit of the correlation at `most` voxel pairs a shell.
+/// Maps are cropped to the band first: a small lattice stays in the cache.
 class Merit {
  public:
-  Merit(Device& device, const BandLimitedVolume& moving, const BandLimitedVolume& fixed, int limit, size_t most)
-      : device_(device), moving_(moving), limit_(limit), sample_(shell_sample(moving.side(), limit, most)) {
+  Merit(Device& device, std::span<const float> moving, std::span<const float> fixed, int side, int limit, size_t most)
+      : device_(device), box_px_(side), limit_(limit), sample_(shell_sample(side, limit, most)) {
+    const int small = std::min(side, 2 * limit + 4);
+    moving_.emplace(device, fourier_crop(device, moving, side, small), small);
+    const BandLimitedVolume target(device, fourier_crop(device, fixed, side, small), small);
     target_.resize(sample_.size());
     value_.resize(sample_.size());
-    device_.threads().for_range(int64_t(sample_.size()), 256, [&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i) {
-        const Frequency& k = sample_[size_t(i)];
-        target_[size_t(i)] = fixed.sample(k.x, k.y, k.z);
-      }
-    });
+    for (size_t i = 0; i < sample_.size(); ++i) target_[i] = target.sample(sample_[i].x, sample_[i].y, sample_[i].z);
   }
 
   double operator()(const Alignment& alignment) {
-    device_.threads().for_range(int64_t(sample_.size()), 256, [&](int64_t first, int64_t last) {
+    device_.threads().for_range(int64_t(sample_.size()), 512, [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {
         const Frequency& k = sample_[size_t(i)];
-        value_[size_t(i)] = transformed_pair(moving_, alignment, {double(k.x), double(k.y), double(k.z)});
+        const Vector3 at = {double(k.x), double(k.y), double(k.z)};
+        value_[size_t(i)] = transformed_pair(*moving_, box_px_, alignment, at);
       }
     });
     double total = 0, cross = 0, a = 0, b = 0;
@@ -87,8 +105,9 @@ class Merit {
 
  private:
   Device& device_;
-  const BandLimitedVolume& moving_;
+  double box_px_;
   int limit_;
+  std::optional<BandLimitedVolume> moving_;
   std::vector<Frequency> sample_;
   std::vector<std::array<float, 2>> target_, value_;
 };
@@ -152,18 +171,25 @@ VolumeAlignment climb(Merit& merit, const VolumeAlignment& start, double angle_r
 constexpr double degree = std::numbers::pi / 180;
 
 /// Coarse to fine: at low resolution the merit is smooth over many degrees, at full resolution over less than one.
-VolumeAlignment refine_between(Device& device, const BandLimitedVolume& a, const BandLimitedVolume& b,
-                               const Alignment& start) {
-  const int half = a.side() / 2, low = std::max(2, half / 4), middle = std::max(2, half / 2);
-  VolumeAlignment best{start, 0};
-  Merit at_low(device, a, b, low, 300), at_middle(device, a, b, middle, 300), at_full(device, a, b, half, 500);
-  best = climb(at_low, best, 6 * degree, 1.0, 150);
-  best = climb(at_middle, best, 2 * degree, 0.5, 150);
-  // The start may be the better one already: coarse optima of noisy maps wander.
-  if (at_full(start) > at_full(best.alignment)) best.alignment = start;
-  best = climb(at_full, best, 0.5 * degree, 0.2, 200);
-  return climb(at_full, best, 0.1 * degree, 0.05, 200);
-}
+class Refinement {
+ public:
+  Refinement(Device& device, std::span<const float> moving, std::span<const float> fixed, int side)
+      : low_(device, moving, fixed, side, std::max(2, side / 8), 200),
+        middle_(device, moving, fixed, side, std::max(2, side / 4), 200),
+        full_(device, moving, fixed, side, side / 2, 250) {}
+
+  VolumeAlignment operator()(const Alignment& start) {
+    VolumeAlignment best = climb(low_, {start, 0}, 6 * degree, 1.0, 150);
+    best = climb(middle_, best, 2 * degree, 0.5, 150);
+    // The start may be the better one already: coarse optima of noisy maps wander.
+    if (full_(start) > full_(best.alignment)) best.alignment = start;
+    best = climb(full_, best, 0.5 * degree, 0.2, 150);
+    return climb(full_, best, 0.1 * degree, 0.05, 100);
+  }
+
+ private:
+  Merit low_, middle_, full_;
+};
 
 }  // namespace
 
@@ -178,7 +204,7 @@ std::vector<float> transform_volume(Device& device, std::span<const float> volum
     for (int64_t ky = kz == 0 ? 0 : -half; ky < half; ++ky)
       for (int64_t kx = kz == 0 && ky == 0 ? 0 : -half; kx < half; ++kx) {
         if (kx * kx + ky * ky + kz * kz >= int64_t(half) * half) continue;
-        const auto pair = transformed_pair(source, alignment, {double(kx), double(ky), double(kz)});
+        const auto pair = transformed_pair(source, side, alignment, {double(kx), double(ky), double(kz)});
         out.view()[((half + kz) * side + half + ky) * side + half + kx] = scale * pair[0];
         out.view()[((half - kz) * side + half - ky) * side + half - kx] = scale * pair[1];
       }
@@ -189,12 +215,12 @@ std::vector<float> transform_volume(Device& device, std::span<const float> volum
 
 VolumeAlignment refine_alignment(Device& device, std::span<const float> moving, std::span<const float> fixed, int side,
                                  const Alignment& start) {
-  return refine_between(device, BandLimitedVolume(device, moving, side), BandLimitedVolume(device, fixed, side), start);
+  return Refinement(device, moving, fixed, side)(start);
 }
 
 VolumeAlignment align_volumes(Device& device, std::span<const float> moving, std::span<const float> fixed, int side) {
-  const BandLimitedVolume a(device, moving, side), b(device, fixed, side);
-  Merit coarse(device, a, b, std::max(2, std::min(6, side / 4)), 60);
+  Merit coarse(device, moving, fixed, side, std::max(2, std::min(6, side / 4)), 60);
+  Refinement refinement(device, moving, fixed, side);
   VolumeAlignment best;
   for (const bool flipped : {false, true}) {
     std::vector<VolumeAlignment> all;
@@ -205,7 +231,7 @@ VolumeAlignment align_volumes(Device& device, std::span<const float> moving, std
     std::stable_sort(all.begin(), all.end(),
                      [](const VolumeAlignment& x, const VolumeAlignment& y) { return x.mean_fsc > y.mean_fsc; });
     for (size_t i = 0; i < 3; ++i) {
-      const VolumeAlignment refined = refine_between(device, a, b, all[i].alignment);
+      const VolumeAlignment refined = refinement(all[i].alignment);
       if (refined.mean_fsc > best.mean_fsc) best = refined;
     }
   }
