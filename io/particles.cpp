@@ -13,24 +13,13 @@
 namespace recon::io {
 namespace {
 
-constexpr std::string_view kPrefetched[] = {"_rlnAngleRot",
-                                            "_rlnAngleTilt",
-                                            "_rlnAnglePsi",
-                                            "_rlnOriginXAngst",
-                                            "_rlnOriginYAngst",
-                                            "_rlnDefocusU",
-                                            "_rlnDefocusV",
-                                            "_rlnDefocusAngle",
-                                            "_rlnPhaseShift",
-                                            "_rlnCtfBfactor",
-                                            "_rlnCtfScalefactor",
-                                            "_rlnVoltage",
-                                            "_rlnSphericalAberration",
-                                            "_rlnAmplitudeContrast",
-                                            "_rlnRandomSubset",
-                                            "_rlnMagnification",
-                                            "_rlnDetectorPixelSize",
-                                            "_rlnImagePixelSize"};
+constexpr std::string_view kPrefetched[] = {"_rlnAngleRot",          "_rlnAngleTilt",     "_rlnAnglePsi",
+                                            "_rlnOriginX",           "_rlnOriginY",       "_rlnOriginXAngst",
+                                            "_rlnOriginYAngst",      "_rlnDefocusU",      "_rlnDefocusV",
+                                            "_rlnDefocusAngle",      "_rlnPhaseShift",    "_rlnCtfBfactor",
+                                            "_rlnCtfScalefactor",    "_rlnVoltage",       "_rlnSphericalAberration",
+                                            "_rlnAmplitudeContrast", "_rlnRandomSubset",  "_rlnMagnification",
+                                            "_rlnDetectorPixelSize", "_rlnImagePixelSize"};
 constexpr std::string_view kCtfLabels[] = {
     "_rlnDefocusU",       "_rlnDefocusV", "_rlnDefocusAngle",        "_rlnPhaseShift",       "_rlnCtfBfactor",
     "_rlnCtfScalefactor", "_rlnVoltage",  "_rlnSphericalAberration", "_rlnAmplitudeContrast"};
@@ -60,7 +49,12 @@ double star_pixel_size(const ParticleColumns& columns) {
     label = "_rlnMagnification";
     sizes = columns.numbers("_rlnDetectorPixelSize");  // µm
     const std::vector<double> magnification = columns.numbers(label);
-    for (size_t i = 0; i < sizes.size(); ++i) sizes[i] = sizes[i] * 1e4 / magnification[i];
+    for (size_t i = 0; i < sizes.size(); ++i) {
+      if (!(magnification[i] > 0))
+        columns.refuse_value(static_cast<int64_t>(i), label, magnification[i], "a magnification must be positive",
+                             "give --apix");
+      sizes[i] = sizes[i] * 1e4 / magnification[i];
+    }
   }
   const double size = common_value(columns, sizes, label, "pixel size", "rescale to one size, or give --apix");
   if (!sizes.empty() && !(std::isfinite(size) && size > 1e-3 && size < 1e4))
@@ -189,7 +183,10 @@ ParticleTable load_particles(StarDocument document, const LoadOptions& options) 
 ParticleTable load_particles(const std::string& path, const LoadOptions& options) {
   const double given = options.pixel_size_angstrom.value_or(1);
   if (!(std::isfinite(given) && given > 1e-3 && given < 1e4))
-    throw InputError({.field = "--apix", .value = std::to_string(given), .problem = "not a pixel size in Angstrom"},
+    throw InputError({.field = "--apix",
+                      .value = std::to_string(given),
+                      .problem = "not a pixel size in Angstrom",
+                      .repair = "give a number of Angstrom per pixel"},
                      usage);
   if (path.ends_with(".star")) return load_particles(StarDocument::parse(path), options);
   if (path.ends_with(".mrcs") || path.ends_with(".mrc") || path.ends_with(".st")) return load_stack(path, options);

@@ -17,12 +17,12 @@ struct BackprojectOptions {
 
 /// Images to insert. Rows are images; all views are in the device's memory.
 struct BackprojectImages {
-  View<const float> images;            ///< [N, P], Hartley coefficients at `pixels`
-  View<const Pixel> pixels;            ///< [1, P], in pairs, as circular_pixels gives them
-  std::span<const Matrix3> rotations;  ///< N
-  View<const float> shifts;            ///< [N, 2] pixels to apply to the image, or empty
-  View<const CtfParameters> ctf;       ///< [1, N], or empty: no CTF
-  std::span<const uint8_t> half_set;   ///< N of 0 or 1; empty: even and odd rows
+  View<const float> images = {};            ///< [N, P], Hartley coefficients at `pixels`
+  View<const Pixel> pixels = {};            ///< [1, P], in pairs, as circular_pixels gives them
+  std::span<const Matrix3> rotations = {};  ///< N
+  View<const float> shifts = {};            ///< [N, 2] pixels to apply to the image, or empty
+  View<const CtfParameters> ctf = {};       ///< [1, N], or empty: no CTF
+  std::span<const uint8_t> half_set = {};   ///< N of 0 or 1; empty: even and odd rows
   float pixel_size_angstrom = 1;
 };
 

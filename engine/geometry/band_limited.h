@@ -8,9 +8,9 @@
 namespace recon {
 
 /// The Fourier transform of a map at any frequency: a 2× oversampled Hartley lattice, interpolated with a Kaiser–Bessel
-/// window of 6³ taps whose own transform is divided out of the map (Fessler & Sutton 2003; Beatty et al. 2005). Within
-/// 2e-6 of the direct sum, relative to its largest value. It is as periodic in frequency as the sampled map's is.
-/// Memory: 4 bytes × (2D)³.
+/// window of 6³ taps whose own transform is divided out of the map (Fessler & Sutton 2003; Beatty et al. 2005). The
+/// error is 1e-7 of the largest coefficient for a ribosome, 3e-5 of a coefficient's deviation for white noise that
+/// fills the box. It is as periodic in frequency as the sampled map's is. Memory: 4 bytes × (2D)³.
 class BandLimitedVolume {
  public:
   /// `volume`: [D·D, D] = [z][y][x], origin at voxel D/2. Throws ContractError unless it is side³ and side even.

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <stdexcept>
 
 #include "engine/simulate/model.h"
@@ -130,18 +129,18 @@ void check_frame(int64_t box, double pixel_size) {
   if (!(pixel_size > 0) || !std::isfinite(pixel_size)) fail("pixel_size_angstrom", "must be above 0");
 }
 
-/// Puts the centre of mass at the origin; `points` move along.
-void centre(std::vector<Blob>& blobs, std::initializer_list<Vector3*> points) {
+/// Puts the centre of mass at the origin; the hinge moves along.
+void centre(std::vector<Blob>& blobs, Vector3& hinge) {
   Vector3 sum = {0, 0, 0};
   double weight = 0;
   for (const Blob& blob : blobs) {
     weight += blob.weight;
     for (size_t j = 0; j < 3; ++j) sum[j] += blob.weight * blob.position_angstrom[j];
   }
-  for (Blob& blob : blobs)
-    for (size_t j = 0; j < 3; ++j) blob.position_angstrom[j] -= sum[j] / weight;
-  for (Vector3* point : points)
-    for (size_t j = 0; j < 3; ++j) (*point)[j] -= sum[j] / weight;
+  for (size_t j = 0; j < 3; ++j) {
+    for (Blob& blob : blobs) blob.position_angstrom[j] -= sum[j] / weight;
+    hinge[j] -= sum[j] / weight;
+  }
 }
 
 }  // namespace
@@ -190,9 +189,55 @@ std::string model_to_json(const GaussianModel& model) {
   return root.dump(1);
 }
 
+namespace {
+
+/// One ATOM or HETATM record.
+struct Atom {
+  Vector3 position;
+  int residue;
+  char chain;
+  std::string_view name, element;
+};
+
+Atom parse_atom(std::string_view line, size_t number_of_line) {
+  return {.position = {parse_number(columns(line, 31, 8), number_of_line, "x"),
+                       parse_number(columns(line, 39, 8), number_of_line, "y"),
+                       parse_number(columns(line, 47, 8), number_of_line, "z")},
+          .residue = static_cast<int>(parse_number(columns(line, 23, 4), number_of_line, "residue number")),
+          .chain = line.size() >= 22 ? line[21] : ' ',
+          .name = columns(line, 13, 4),
+          .element = columns(line, 77, 2)};
+}
+
+/// The atoms of the first model.
+std::vector<Atom> parse_atoms(std::string_view text) {
+  std::vector<Atom> atoms;
+  for (size_t number_of_line = 1; !text.empty(); ++number_of_line) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+    if (line.starts_with("ENDMDL")) break;
+    if (!line.starts_with("ATOM  ") && !line.starts_with("HETATM")) continue;
+    if (atoms.size() >= most_blobs) throw std::invalid_argument("model: PDB: more than a million atoms");
+    atoms.push_back(parse_atom(line, number_of_line));
+  }
+  if (atoms.empty()) throw std::invalid_argument("model: PDB: no ATOM record");
+  return atoms;
+}
+
+Vector3 alpha_carbon(const std::vector<Atom>& atoms, char chain, int residue, const char* field) {
+  for (const Atom& atom : atoms)
+    if (atom.chain == chain && atom.residue == residue && atom.name == "CA") return atom.position;
+  fail(field, std::string("chain ") + chain + " has no CA of residue " + std::to_string(residue));
+}
+
+}  // namespace
+
 GaussianModel model_from_pdb(std::string_view text, const PdbOptions& options) {
   check_frame(options.box, options.pixel_size_angstrom);
   if (!(options.sigma_angstrom > 0)) fail("sigma_angstrom", "must be above 0");
+  const auto atoms = parse_atoms(text);
   GaussianModel model{.pixel_size_angstrom = options.pixel_size_angstrom,
                       .box = options.box,
                       .blobs = {},
@@ -200,44 +245,24 @@ GaussianModel model_from_pdb(std::string_view text, const PdbOptions& options) {
                       .hinge_angstrom = {0, 0, 0},
                       .axis = {0, 0, 1},
                       .angle_deg = options.chain ? options.angle_deg : 0};
-  std::optional<Vector3> from, to;
-  size_t number_of_line = 0;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    ++number_of_line;
-    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-    if (line.starts_with("ENDMDL")) break;  // one model of an NMR set
-    if (!line.starts_with("ATOM  ") && !line.starts_with("HETATM")) continue;
-    if (model.blobs.size() >= most_blobs) throw std::invalid_argument("model: PDB: more than a million atoms");
-    const Vector3 p = {parse_number(columns(line, 31, 8), number_of_line, "x"),
-                       parse_number(columns(line, 39, 8), number_of_line, "y"),
-                       parse_number(columns(line, 47, 8), number_of_line, "z")};
-    const auto residue = static_cast<int>(parse_number(columns(line, 23, 4), number_of_line, "residue number"));
-    const char chain = line.size() >= 22 ? line[21] : ' ';
-    const std::string_view name = columns(line, 13, 4);
-    const bool whole = options.last_residue < options.first_residue;
-    const bool moves = options.chain && chain == options.chain &&
-                       (whole || (residue >= options.first_residue && residue <= options.last_residue));
-    model.blobs.push_back({.position_angstrom = p,
-                           .weight = atomic_number(columns(line, 77, 2), name),
+  const bool whole_chain = options.last_residue < options.first_residue;
+  for (const Atom& atom : atoms) {
+    const bool within = atom.residue >= options.first_residue && atom.residue <= options.last_residue;
+    const bool moves = options.chain && atom.chain == options.chain && (whole_chain || within);
+    model.blobs.push_back({.position_angstrom = atom.position,
+                           .weight = atomic_number(atom.element, atom.name),
                            .sigma_angstrom = options.sigma_angstrom,
                            .group = moves ? 1 : 0});
     model.moving.push_back(moves);
-    if (options.chain && chain == options.chain && name == "CA" && residue == options.bond_from && !from) from = p;
-    if (options.chain && chain == options.chain && name == "CA" && residue == options.bond_to && !to) to = p;
   }
-  if (model.blobs.empty()) throw std::invalid_argument("model: PDB: no ATOM record");
   if (options.chain) {
-    const std::string chain(1, options.chain);
-    if (!from) fail("bond_from", "chain " + chain + " has no CA of residue " + std::to_string(options.bond_from));
-    if (!to) fail("bond_to", "chain " + chain + " has no CA of residue " + std::to_string(options.bond_to));
-    model.hinge_angstrom = *from;
-    model.axis = {(*to)[0] - (*from)[0], (*to)[1] - (*from)[1], (*to)[2] - (*from)[2]};
+    const Vector3 from = alpha_carbon(atoms, options.chain, options.bond_from, "bond_from");
+    const Vector3 to = alpha_carbon(atoms, options.chain, options.bond_to, "bond_to");
+    model.hinge_angstrom = from;
+    model.axis = {to[0] - from[0], to[1] - from[1], to[2] - from[2]};
     if (std::hypot(model.axis[0], model.axis[1], model.axis[2]) < 1e-6) fail("bond_to", "is where bond_from is");
   }
-  centre(model.blobs, {&model.hinge_angstrom});
+  centre(model.blobs, model.hinge_angstrom);
   return model;
 }
 

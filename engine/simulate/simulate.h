@@ -15,7 +15,7 @@ struct ImageTruth {
   Matrix3 rotation = identity_matrix;
   std::array<double, 2> shift_px = {0, 0};  ///< to apply to the image to centre it: the particle stands at D/2 − shift
   double state = 0.5;
-  CtfParameters ctf;
+  CtfParameters ctf = {};
 };
 
 /// How to draw truths (paper appendix B).
@@ -25,7 +25,7 @@ struct TruthOptions {
   double shift_extent_px = 0;  ///< uniform in [−extent, extent]²
   int states = 1;              ///< 0: continuous, uniform in [0, 1]; 1: s = ½; K: evenly from 0 to 1, drawn uniformly
   double defocus_min_angstrom = 10000, defocus_max_angstrom = 30000;  ///< mean defocus; astigmatism is up to 1000 Å
-  CtfParameters microscope;                                           ///< voltage, aberration, amplitude contrast
+  CtfParameters microscope = {};                                      ///< voltage, aberration, amplitude contrast
 };
 
 /// Uniform rotations, shifts, states and defoci: functions of (seed, image), whatever the number of images.

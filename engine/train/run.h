@@ -53,6 +53,7 @@ RunConfig run_config_from_json(const nlohmann::json& json);
 
 /// A finished or stopped run opened for use: volumes, latents.
 struct LoadedRun {
+  std::string path;
   RunConfig config;
   TrainConfig stage;                 ///< of the loaded checkpoint
   double pixel_size_angstrom = 0;

@@ -254,6 +254,11 @@ void Trainer::restore(const Progress& progress) {
   if (cursor_ > 0) begin_epoch();
   loss_sum_ = progress.loss_sum;
   kl_sum_ = progress.kl_sum;
+  if (cursor_ == 0 && epoch_ > 0) {  // the sums are those of the epoch that was finished last
+    report_.epoch = epoch_ - 1;
+    report_.loss = loss_sum_ / static_cast<double>(data_->count);
+    report_.kl = kl_sum_ / static_cast<double>(data_->count);
+  }
 }
 
 }  // namespace recon

@@ -129,7 +129,8 @@ TEST_CASE("children lie one level down, within 1.3 parent steps, and together re
         distinct.insert({child.pixel, child.psi});
         CHECK(child.psi >= 0);
         CHECK(child.psi < so3_angles(level + 1));
-        CHECK(rotation_angle_degrees(parent, grid_matrix(child, level + 1)) < 1.3 * grid_step_degrees(level));  // polar pixels are long
+        CHECK(rotation_angle_degrees(parent, grid_matrix(child, level + 1)) <
+              1.3 * grid_step_degrees(level));  // polar pixels are long
       }
       CHECK(distinct.size() == 8);
       reached.insert(distinct.begin(), distinct.end());

@@ -1,0 +1,216 @@
+#include <iostream>
+
+#include "apps/cli.h"
+
+namespace recon::apps {
+namespace {
+
+void add_simulate(CommandLine& line) {
+  auto [app, o] = line.command<SimulateOptions>(
+      line.app, "simulate", "Makes particle images with known truth from a map or a model of Gaussians", run_simulate);
+  add(*app, "INPUT", o->inputs, "MODEL.json, MODEL.pdb, MAP.mrc, or several maps (one a state)")
+      ->required()
+      ->expected(1, 10000);
+  add(*app, "-o,--output DIR", o->output, "gets particles.mrcs, particles.star and truth/")->required();
+  add(*app, "--images N", o->images, "number of images (of --poses: the first N)")
+      ->check(within(1, 1e9))
+      ->default_str(std::to_string(o->truth.images));
+  add(*app, "--box D", o->box, "box of a model, pixels, even [the model's; 64 for .pdb]")->check(within(4, 2048));
+  add(*app, "--apix A", o->pixel_size_angstrom, "pixel size, A [the file's; a model keeps its size in its box]")
+      ->check(within(tiny, huge));
+  add(*app, "--snr X", o->snr, "variance of signal over variance of noise; 0: no noise")->check(within(0, huge));
+  add(*app, "--shift-extent PX", o->truth.shift_extent_px, "shifts are uniform within +-PX pixels")
+      ->check(within(0, huge));
+  add(*app, "--states K|continuous", o->truth.states, "conformations of a model, drawn uniformly")
+      ->check(within(0, 1e6))
+      ->transform([](std::string text) { return text == "continuous" ? std::string("0") : text; });
+  add(*app, "--seed N", o->truth.seed, "of everything random");
+  auto* poses = add(*app, "--poses X.star", o->poses, "project at the poses (and CTF) of this file");
+  poses->excludes("--shift-extent");
+  auto* ctf =
+      app->add_flag("--ctf", o->random_ctf, "draw a CTF for every image (defocus, astigmatism)")->excludes(poses);
+  app->add_flag("--no-ctf", o->no_ctf, "leave out the CTF of --poses")->needs(poses);
+  add(*app, "--defocus-min A", o->truth.defocus_min_angstrom, "smallest mean defocus, A")
+      ->check(within(-1e6, 1e6))
+      ->needs(ctf);
+  add(*app, "--defocus-max A", o->truth.defocus_max_angstrom, "largest mean defocus, A")
+      ->check(within(-1e6, 1e6))
+      ->needs(ctf);
+  add(*app, "--kv KV", o->truth.microscope.voltage_kv, "voltage, kV")->check(within(1, 10000))->needs(ctf);
+  add(*app, "--cs MM", o->truth.microscope.spherical_aberration_mm, "spherical aberration, mm")
+      ->check(within(-100, 100))
+      ->needs(ctf);
+  add(*app, "--amplitude-contrast W", o->truth.microscope.amplitude_contrast, "amplitude contrast, 0 to 1")
+      ->check(within(0, 1))
+      ->needs(ctf);
+  add(*app, "--pdb-sigma A", o->pdb.sigma_angstrom, ".pdb: Gaussian of every atom, A")->check(within(tiny, huge));
+  auto* chain = add(*app, "--pdb-chain C", o->pdb_chain, ".pdb: this chain turns about one bond");
+  add(*app, "--pdb-from RESIDUE", o->pdb.bond_from, ".pdb: residue whose CA is the hinge")->needs(chain);
+  add(*app, "--pdb-to RESIDUE", o->pdb.bond_to, ".pdb: residue whose CA ends the axis")->needs(chain);
+  add(*app, "--pdb-angle DEG", o->pdb.angle_deg, ".pdb: range of the turn, degrees")
+      ->check(within(-360, 360))
+      ->needs(chain);
+  add_common(*app, o->common);
+}
+
+void add_volumes(CommandLine& line) {
+  auto [app, o] = line.command<VolumesOptions>(
+      line.app, "volumes", "Writes volumes of a run: at given z, along a principal component, or at cluster centres",
+      run_volumes);
+  add(*app, "RUN", o->run, "folder of a finished or stopped run")->required();
+  add(*app, "-o,--output DIR", o->output, "gets vol_000.mrc ... and z_values.npy")->required();
+  auto* z = add(*app, "--z X,Y,...", o->z, "one volume at this z")->delimiter(',')->expected(1);
+  auto* file = add(*app, "--z-file FILE", o->z_file, "a volume at every row of a .npy or text file")->excludes(z);
+  auto* sweep = add(*app, "--sweep N", o->sweep, "N volumes from the 5th to the 95th percentile [the run's --sweep]")
+                    ->check(within(1, 10000))
+                    ->excludes(z)
+                    ->excludes(file);
+  auto* kmeans = add(*app, "--kmeans K", o->kmeans, "K volumes at cluster centres (the nearest images' z)")
+                     ->check(within(1, 10000))
+                     ->excludes(z)
+                     ->excludes(file)
+                     ->excludes(sweep);
+  add(*app, "--pc K", o->component, "principal component of the sweep, from 1")
+      ->check(within(1, 1024))
+      ->excludes(z)
+      ->excludes(file)
+      ->excludes(kmeans);
+  add(*app, "--seed N", o->seed, "of the clusters' first centres")->needs(kmeans);
+  add_common(*app, o->common);
+}
+
+void add_encode(CommandLine& line) {
+  auto [app, o] = line.command<EncodeOptions>(line.app, "encode", "Latents of images from a run's encoder", run_encode);
+  add(*app, "RUN", o->run, "folder of a run with --zdim and --latent encoder")->required();
+  add(*app, "PARTICLES", o->particles, "particles .star or .mrcs, of the run's box and pixel size")->required();
+  add(*app, "-o,--output FILE", o->output, "means, float32 [images, dimensions]");
+  add(*app, "--log-variances FILE", o->log_variances, "also their log variances [not written]");
+  add(*app, "--datadir DIR", o->datadir, "folder that image paths start from [the run's]");
+  add(*app, "--apix A", o->pixel_size_angstrom, "pixel size, A [the file's]")->check(within(tiny, huge));
+  add_common(*app, o->common);
+}
+
+void add_backproject(CommandLine& line) {
+  auto [app, o] = line.command<BackprojectCommand>(
+      line.app, "backproject", "Classical reconstruction from known poses: map, half maps and their FSC",
+      run_backproject);
+  add(*app, "PARTICLES", o->particles, "particles .star with poses")->required();
+  add(*app, "-o,--output DIR", o->output, "gets backproject.mrc, half_map_a.mrc, half_map_b.mrc, fsc.json, fsc.txt")
+      ->required();
+  add(*app, "--poses X.star", o->poses, "take the poses from this file (RUN/poses.star), row by row [PARTICLES]");
+  add(*app, "--oversampling N", o->options.oversampling, "padding of the Fourier grid; memory 16 B x (N box)^3")
+      ->check(within(1, 4));
+  app->add_flag("--no-filter", o->no_filter, "no Wiener filter on backproject.mrc (half maps never have one)");
+  app->add_flag("--no-ctf", o->no_ctf, "ignore the CTF columns");
+  app->add_flag("--window", o->preparation.window, "soft circular window on the images");
+  app->add_flag("--invert", o->preparation.invert, "multiply the images by -1");
+  add_optics(*app, o->load);
+  add_common(*app, o->common);
+}
+
+void add_compare(CommandLine& line) {
+  CLI::App* compare =
+      line.app.add_subcommand("compare", "Compares maps, poses or latents with each other or with the truth");
+  compare->require_subcommand(1);
+  {
+    auto [app, o] =
+        line.command<CompareFscOptions>(*compare, "fsc", "Fourier shell correlation of two maps", run_compare_fsc);
+    add(*app, "A.mrc", o->maps[0], "map (with --align: the one that moves)")->required();
+    add(*app, "B.mrc", o->maps[1], "map of the same box (the truth)")->required();
+    auto* align = app->add_flag("--align", o->align, "first align A to B: all rotations, both hands, origin");
+    add(*app, "--align-poses A.star B.star", o->align_poses, "first align by the poses of the same images, then refine")
+        ->expected(2)
+        ->excludes(align);
+    add(*app, "--aligned FILE", o->aligned_output, "write the moved A [not written]");
+    add_mask(*app, o->mask);
+    add_common(*app, o->common);
+  }
+  {
+    auto [app, o] = line.command<ComparePosesOptions>(
+        *compare, "poses", "Errors of poses after a global alignment, both hands tried (paper, Table 1)",
+        run_compare_poses);
+    add(*app, "A.star", o->stars[0], "poses found")->required();
+    add(*app, "B.star", o->stars[1], "true poses of the same images")->required();
+    auto* maps =
+        add(*app, "--maps A.mrc B.mrc", o->maps, "also the FSC of these, A moved by that alignment")->expected(2);
+    app->add_flag("--refine", o->refine, "refine the alignment of the maps locally before their FSC")->needs(maps);
+    add_mask(*app, o->mask);
+    app->get_option("--mask")->needs(maps);
+    add_common(*app, o->common);
+  }
+  auto [app, o] = line.command<CompareLatentsOptions>(
+      *compare, "latents", "How well latents order the images along a known coordinate", run_compare_latents);
+  add(*app, "LATENTS", o->latents, "run folder, or z.npy [images, dimensions]")->required();
+  add(*app, "TRUTH", o->truth, "states.npy [images], or a .star file (with --column)")->required();
+  add(*app, "--column LABEL", o->column, "column of the .star file");
+  add_json(*app, o->common.json);
+}
+
+void add_files(CommandLine& line) {
+  auto [info, i] = line.command<FileOptions>(
+      line.app, "info", "What a file or a run folder is: header, sizes, oddities", run_info, &FileOptions::json);
+  add(*info, "FILE", i->file, ".mrc, .mrcs, .star, .npy, .safetensors, or a run folder")->required();
+  add_json(*info, i->json);
+  auto [validate, v] = line.command<FileOptions>(
+      line.app, "validate", "Reads a file to its last byte; exit code 0 if it can be used, else 65 or 66", run_validate,
+      &FileOptions::json);
+  add(*validate, "FILE", v->file, ".mrc, .mrcs, .star (with its images), .npy or .safetensors")->required();
+  add(*validate, "--datadir DIR", v->datadir, "folder that the image paths of a .star start from");
+  add_json(*validate, v->json);
+}
+
+Command usage_error(const CommandLine& line, const std::string& message, bool json) {
+  std::string command = "reconstruct";
+  for (const CLI::App* app = &line.app; !app->get_subcommands().empty();) {
+    app = app->get_subcommands().front();
+    command += " " + app->get_name();
+  }
+  return {[=]() -> int { throw UsageError(message + "; see " + command + " --help"); }, json};
+}
+
+void declare(CommandLine& line, bool& version, bool& json) {
+  line.app.formatter(std::make_shared<HelpFormatter>());
+  line.app.set_help_flag("-h,--help", "this text");
+  line.app.set_help_all_flag("--help-all", "this text with all options");
+  line.app.require_subcommand(0, 1);
+  line.app.add_flag("--version", version, "version and build");
+  add_json(line.app, json);
+  line.app.footer("reconstruct COMMAND --help tells more. A first try: apps/quickstart.");
+  add_simulate(line);
+  add_train(line);
+  add_volumes(line);
+  add_encode(line);
+  add_backproject(line);
+  add_compare(line);
+  add_files(line);
+  auto common = std::make_shared<CommonOptions>();
+  CLI::App* doctor = line.app.add_subcommand("doctor", "What this machine and this build offer, and a short self-test");
+  doctor->final_callback([&line, common] { line.chosen = {[common] { return run_doctor(*common); }, common->json}; });
+  add_common(*doctor, *common);
+}
+
+}  // namespace
+
+Command parse_command_line(int argc, const char* const* argv) {
+  CommandLine line;
+  bool version = false, json = false, json_wanted = false;
+  for (int i = 1; i < argc; ++i) json_wanted |= std::string(argv[i]) == "--json";
+  declare(line, version, json);
+  try {
+    line.app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() != 0) return usage_error(line, error.what(), json_wanted);
+    const bool all = dynamic_cast<const CLI::CallForAllHelp*>(&error) != nullptr;
+    const std::string text = line.app.help("", all ? CLI::AppFormatMode::All : CLI::AppFormatMode::Normal);
+    return {[text] {
+              std::cout << text << std::flush;
+              return 0;
+            },
+            false};
+  }
+  if (version) return {[json] { return run_version(json); }, json};
+  if (!line.chosen.run) return usage_error(line, "a command is wanted", json_wanted);
+  return line.chosen;
+}
+
+}  // namespace recon::apps

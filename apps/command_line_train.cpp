@@ -1,0 +1,139 @@
+#include "apps/cli.h"
+
+namespace recon::apps {
+namespace {
+
+const std::string search_group = "More: pose search", refine_group = "More: second stage (--refine)";
+
+void add_network(CLI::App& app, TrainOptions& o) {
+  app.option_defaults()->group("More: network");
+  ModelConfig& m = o.stage.model;
+  add(app, "--layers N", m.decoder_layers, "decoder layers")->check(within(1, 1000));
+  add(app, "--width N", m.decoder_width, "decoder width")->check(within(1, 65536));
+  add(app, "--encoder-layers N", m.encoder_layers, "encoder layers")->check(within(1, 1000))->needs("--zdim");
+  add(app, "--encoder-width N", m.encoder_width, "encoder width")->check(within(1, 65536))->needs("--zdim");
+  app.add_flag("--no-residual", o.no_residual, "plain layers instead of residual ones");
+  app.add_flag("--full-space", o.full_space, "the paper's one-output decoder, evaluated at all of Fourier space");
+  choice<Encoding>(app, "--encoding", m.encoding,
+                   {{"geometric", Encoding::geometric},
+                    {"geometric-low", Encoding::geometric_low},
+                    {"gaussian", Encoding::gaussian}},
+                   "positional encoding");
+  add(app, "--encoding-frequencies E", m.encoding_per_axis, "frequencies an axis; 0: box/2")->check(within(0, 65536));
+  add(app, "--encoding-sigma S", m.encoding_sigma, "of gaussian encoding, in box/2")->check(within(tiny, huge));
+}
+
+void add_schedule(CLI::App& app, TrainOptions& o) {
+  app.option_defaults()->group("More: schedule");
+  TrainConfig& s = o.stage;
+  add(app, "--encoder-lr X", s.encoder_learning_rate, "encoder's learning rate; 0: as --lr")
+      ->check(within(0, 1e3))
+      ->needs("--zdim");
+  add(app, "--latent-lr X", s.latent_learning_rate, "latent table's learning rate")
+      ->check(within(0, 1e6))
+      ->needs("--zdim");
+  add(app, "--lr-final X", s.final_learning_rate, "factor on --lr at the end, by a cosine; 1: constant")
+      ->check(within(0, 1));
+  add(app, "--average N", s.average_steps, "use weights averaged over about N steps; 0: the last ones")
+      ->check(within(0, 1e9));
+  add(app, "--kl-weight X", s.kl_weight, "weight of the KL term")->check(within(0, 1e6))->needs("--zdim");
+  add(app, "--kl-warmup N", s.kl_warmup_epochs, "epochs over which that weight rises from 0")
+      ->check(within(0, 1e6))
+      ->needs("--zdim");
+  add(app, "--train-band K", s.train_band, "loss up to this frequency, 1/box; 0: all")->check(within(0, 1e5));
+  add(app, "--checkpoint-seconds S", o.checkpoint_seconds, "time between checkpoints, s (also at epochs' ends)")
+      ->check(within(0, huge));
+}
+
+void add_search(CLI::App& app, TrainOptions& o) {
+  app.option_defaults()->group(search_group);
+  TrainConfig& s = o.stage;
+  choice<SearchPreset>(app, "--search", o.preset, {{"fast", SearchPreset::fast}, {"paper", SearchPreset::paper}},
+                       "fast: best distinct rotations; paper: Algorithm 1 with its bound");
+  choice<SourceMode>(app, "--source", s.source, {{"lattice", SourceMode::lattice}, {"exact", SourceMode::exact}},
+                     "slices from a 3-D lattice, or from the network itself (the paper)");
+  app.add_flag("--bound", o.bound, "prune by Algorithm 1's upper bound");
+  add(app, "--keep N", o.keep, "survivors of a level at most [8; paper: 24]")->check(within(1, 1024));
+  add(app, "--base-level N", s.search.base_level, "1: 576 rotations at first; each more is 8 times as many")
+      ->check(within(0, 3));
+  add(app, "--subdivisions N", s.search.subdivisions, "halvings of the grid")->check(within(1, 8));
+  add(app, "--shift-grid N", s.search.shift_grid, "shifts an axis at first")->check(within(1, 64));
+  add(app, "--band-min K", s.search.band_min, "band of the first level, 1/box")->check(within(1, 1e5));
+  add(app, "--band-max K", s.search.band_max, "band of the last level, 1/box; 0: box/2")->check(within(0, 1e5));
+  add(app, "--band-epochs N", s.band_epochs, "epochs over which the bands grow to their maximum")
+      ->check(within(0, 1e6));
+  add(app, "--finalists N", s.search.finalists, "survivors scored again with exact slices")->check(within(0, 1024));
+  add(app, "--random-epochs N", s.random_pose_epochs, "first epochs with random orientations")->check(within(0, 1e6));
+  add(app, "--search-epochs N", s.search_epochs, "epochs with search; then poses stay; 0: all")->check(within(0, 1e6));
+  add(app, "--search-every N", s.search_every, "search in every n-th of those")->check(within(1, 1e6));
+  add(app, "--macro-batch N", s.macro_batch, "images searched between refreshes of the lattice")->check(within(1, 1e9));
+  add(app, "--lattice-bins N", s.lattice_bins, "lattices a macro-batch when there is a latent")
+      ->check(within(1, 1e6))
+      ->needs("--zdim");
+}
+
+void add_input(CLI::App& app, TrainOptions& o) {
+  app.option_defaults()->group("More: input");
+  add_optics(app, o.run.load);
+  choice<CtfMode>(app, "--ctf", o.run.preparation.ctf,
+                  {{"model", CtfMode::model}, {"phase-flip", CtfMode::phase_flip}, {"none", CtfMode::none}},
+                  "in the model, by phase flipping, or not at all")
+      ->each([&o](const std::string& text) { o.ctf_wanted = text != "none"; });
+  app.add_flag("--window,!--no-window", o.run.preparation.window, "soft circular window on the images [on]");
+}
+
+void add_refine(CLI::App& app, TrainOptions& o) {
+  app.option_defaults()->group(refine_group);
+  add(app, "--refine-epochs N", o.refine.epochs, "epochs")->check(within(1, 1e6))->needs("--refine");
+  add(app, "--refine-layers N", o.refine.layers, "layers of its networks")->check(within(1, 1000))->needs("--refine");
+  add(app, "--refine-width N", o.refine.width, "width of its networks")->check(within(1, 65536))->needs("--refine");
+  add(app, "--refine-lr X", o.refine.learning_rate, "learning rate; 0: as --lr")
+      ->check(within(0, 1e3))
+      ->needs("--refine");
+}
+
+}  // namespace
+
+void add_train(CommandLine& line) {
+  auto [app, o] = line.command<TrainOptions>(
+      line.app, "train", "Reconstructs one structure or a continuum of them; the same command resumes a stopped run",
+      run_train);
+  add(*app, "PARTICLES", o->run.particles, "particles .star (RELION), or a bare .mrcs")->required();
+  add(*app, "-o,--output RUN", o->output, "run folder; poses, latents and volumes end there")->required();
+  choice<PoseMode>(*app, "--poses", o->stage.poses, {{"search", PoseMode::search}, {"given", PoseMode::given}},
+                   "find the poses, or keep the file's");
+  add(*app, "--zdim N", o->stage.model.latent, "dimensions of the latent; 0: one structure")->check(within(0, 1024));
+  choice<LatentSource>(*app, "--latent", o->latent,
+                       {{"encoder", LatentSource::encoder}, {"table", LatentSource::table}},
+                       "z from an encoder (the paper), or a table of one z an image")
+      ->needs("--zdim");
+  add(*app, "--epochs N", o->stage.epochs, "passes over the images")->check(within(1, 1e6));
+  add(*app, "--batch N", o->stage.batch, "images a step")->check(within(1, 1e6));
+  add(*app, "--lr X", o->stage.learning_rate, "learning rate")->check(within(tiny, 1e3));
+  add(*app, "--shift-extent PX", o->shift_extent_px, "shifts are searched within +-PX pixels [box x 5/64]")
+      ->check(within(0, 1e5));
+  app->add_flag("--refine", o->refine.enabled, "then train a larger network with the poses frozen");
+  app->add_flag("--half-maps", o->run.half_maps, "then train half maps with the final poses, for an FSC");
+  app->add_flag("--invert", o->run.preparation.invert, "multiply the images by -1");
+  add(*app, "--sweep N", o->run.sweep, "volumes along the latent's first component at the end")
+      ->check(within(1, 10000));
+  add(*app, "--seed N", o->stage.seed, "of everything random");
+  app->add_flag("--dry-run", o->dry_run, "read everything, print sizes and memory, write nothing");
+  add_common(*app, o->common);
+  add_network(*app, *o);
+  add_schedule(*app, *o);
+  add_search(*app, *o);
+  add_input(*app, *o);
+  add_refine(*app, *o);
+  app->footer(
+      "Exit codes: 0 done, 64 usage, 65 bad data, 66 no input, 71 device or memory, 73 cannot write or in use,\n"
+      "74 disk full or failing, 75 stopped by a signal with a checkpoint: run the same command again.");
+  app->parse_complete_callback([app = app, o = o] {
+    for (const CLI::Option* option : app->get_options())
+      if (option->count() > 0 && o->stage.poses == PoseMode::given &&
+          (option->get_group() == search_group || option->get_name() == "--shift-extent"))
+        throw CLI::ValidationError(option->get_name(), "has no meaning with --poses given");
+  });
+}
+
+}  // namespace recon::apps

@@ -1,0 +1,173 @@
+#include "apps/common.h"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <new>
+#include <system_error>
+
+#include <unistd.h>
+
+#include "engine/analyze/fsc.h"
+
+namespace recon::apps {
+namespace {
+
+std::atomic<bool> stop_requested{false};
+std::atomic<int> interrupts{0};
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
+
+void on_signal(int signal) {
+  stop_requested = true;
+  if (signal == SIGINT && interrupts.fetch_add(1) > 0) ::_exit(interrupted_twice);
+}
+
+std::string dumped(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+int fail(bool json, int code, const std::string& message, const char* note = "") {
+  std::cerr << "reconstruct: " << message << note << std::endl;
+  if (json) std::cout << dumped({{"event", "error"}, {"exit_code", code}, {"message", message + note}}) << std::endl;
+  return code;
+}
+
+std::string value_text(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float()) {
+    char text[40];
+    std::snprintf(text, sizeof text, "%.6g", value.get<double>());
+    return text;
+  }
+  if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
+  if (value.is_null()) return "unknown";
+  if (value.is_array()) {
+    constexpr size_t most = 12;
+    if (value.size() > most) return "[" + std::to_string(value.size()) + " values; see --json]";
+    std::string text;
+    for (const Json& item : value) text += (text.empty() ? "" : ", ") + value_text(item);
+    return text;
+  }
+  return dumped(value);
+}
+
+void print_lines(const Json& result, const std::string& prefix) {
+  for (const auto& [key, value] : result.items()) {
+    std::string name = prefix + key;
+    for (char& c : name)
+      if (c == '_') c = ' ';
+    if (value.is_object()) {
+      print_lines(value, name + " ");
+    } else {
+      std::printf("%-32s %s\n", name.c_str(), value_text(value).c_str());
+    }
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Device> open_device(const CommonOptions& options) {
+  const std::string& name = options.device;
+  if (name == "auto" || name == "cpu") return Device::cpu(options.threads);
+  const bool digits = name.size() > 5 && name.find_first_not_of("0123456789", 5) == std::string::npos;
+  if (name == "cuda" || (name.starts_with("cuda:") && digits))
+    throw DeviceError("--device " + name +
+                      ": this build has no CUDA backend; repair: use --device cpu, or a build with the preset 'cuda'");
+  throw UsageError("--device " + io::printable(name) + ": unknown; it is auto, cpu, cuda or cuda:INDEX");
+}
+
+int report_errors(bool json, const std::function<int()>& command) {
+  constexpr const char* bug = " (this is a bug of reconstruct: please report it with the command line)";
+  try {
+    return command();
+  } catch (const io::Error& error) {
+    return fail(json, error.exit_code, error.what());
+  } catch (const UsageError& error) {
+    return fail(json, io::usage, error.what());
+  } catch (const Stopped& error) {
+    return fail(json, io::stopped, error.what());
+  } catch (const DeviceError& error) {
+    return fail(json, io::machine, error.what());
+  } catch (const std::bad_alloc&) {
+    return fail(json, io::machine, "not enough memory; repair: use a smaller box, fewer images or a larger machine");
+  } catch (const std::filesystem::filesystem_error& error) {
+    return fail(json, io::io_failure, error.what());
+  } catch (const std::system_error& error) {
+    return fail(json, io::machine, error.what());
+  } catch (const std::logic_error& error) {
+    return fail(json, io::internal, error.what(), bug);
+  } catch (const std::runtime_error& error) {
+    return fail(json, io::internal, error.what());
+  } catch (const std::exception& error) {
+    return fail(json, io::internal, error.what(), bug);
+  }
+}
+
+const std::atomic<bool>& stop_on_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART;
+  ::sigemptyset(&action.sa_mask);
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) ::sigaction(signal, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);  // a closed terminal or pipe ends no run
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is reported as a failed write
+  return stop_requested;
+}
+
+void throw_if_stopped() {
+  if (stop_requested) throw Stopped();
+}
+
+void print_result(const Json& result, bool json) {
+  if (json)
+    std::printf("%s\n", dumped(result).c_str());
+  else
+    print_lines(result, "");
+  std::fflush(stdout);
+}
+
+void print_warning(const std::string& text, bool json) {
+  if (json)
+    std::cout << dumped({{"event", "warning"}, {"message", text}}) << std::endl;
+  else
+    std::cerr << "warning: " << text << std::endl;
+}
+
+void print_warnings(std::span<const std::string> texts, bool json) {
+  for (const std::string& text : texts) print_warning(text, json);
+}
+
+Json fsc_result(std::span<const double> curve, int side, double pixel_size_angstrom) {
+  Json result = {{"side", side}, {"pixel_size_angstrom", pixel_size_angstrom}, {"mean_fsc", mean_correlation(curve)}};
+  if (pixel_size_angstrom <= 0) result["pixel_size_angstrom"] = nullptr;
+  for (const double threshold : {0.5, 0.143}) {
+    const std::string at = threshold == 0.5 ? "0.5" : "0.143";
+    const double pixels = resolution_px(curve, threshold);
+    result["resolution_px_at_" + at] = pixels;
+    if (pixel_size_angstrom > 0) result["resolution_angstrom_at_" + at] = pixels * pixel_size_angstrom;
+  }
+  result["frequency_cycles_per_px"] = Json::array();
+  for (size_t i = 0; i < curve.size(); ++i)
+    result["frequency_cycles_per_px"].push_back(static_cast<double>(i + 1) / side);
+  result["fsc"] = curve;
+  return result;
+}
+
+io::ParticleTable load_for_engine(const std::string& path, const io::LoadOptions& options) {
+  io::ParticleTable particles = io::load_particles(path, options);
+  if (particles.side % 2 != 0)
+    throw io::InputError({.file = path,
+                          .field = "box",
+                          .value = std::to_string(particles.side),
+                          .problem = "an odd box size",
+                          .repair = "crop or pad the images to an even number of pixels"});
+  return particles;
+}
+
+std::string numbered(const std::string& prefix, size_t number, const std::string& suffix) {
+  const std::string digits = std::to_string(number);
+  return prefix + (digits.size() < 3 ? std::string(3 - digits.size(), '0') : "") + digits + suffix;
+}
+
+}  // namespace recon::apps

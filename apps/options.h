@@ -1,0 +1,128 @@
+#pragma once
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/common.h"
+#include "engine/backproject/backproject.h"
+#include "engine/simulate/simulate.h"
+#include "engine/train/run.h"
+#include "io/particles.h"
+
+// What each subcommand is told, and the function that does it and returns the exit code. command_line.cpp fills these;
+// defaults are the engine's own wherever it has them.
+namespace recon::apps {
+
+struct SimulateOptions {
+  CommonOptions common;
+  std::vector<std::string> inputs;  ///< one .json or .pdb, or maps
+  std::string output, poses;
+  TruthOptions truth;             ///< images, seed, shifts, states, defocus, microscope
+  std::optional<int64_t> images;  ///< with `poses`: the first so many
+  bool random_ctf = false, no_ctf = false;
+  double snr = 0.1;        ///< 0: no noise
+  std::optional<int> box;  ///< of a model; its extent in Å stays unless the pixel size is given too
+  std::optional<double> pixel_size_angstrom;
+  PdbOptions pdb;
+  std::string pdb_chain;
+};
+int run_simulate(const SimulateOptions& options);
+
+/// Ways of searching: the authors' beam under their bound, or a fixed number of distinct rotations.
+enum class SearchPreset { fast, paper };
+
+/// The second stage of the multiscale protocol (paper §5.3): poses frozen, a larger decoder.
+struct RefineOptions {
+  bool enabled = false;
+  int epochs = 15, layers = 10, width = 500;
+  double learning_rate = 0;  ///< 0: the first stage's
+};
+
+struct TrainOptions {
+  CommonOptions common;
+  std::string output;
+  RunConfig run;                                ///< without its stages
+  TrainConfig stage;                            ///< the first stage
+  LatentSource latent = LatentSource::encoder;  ///< when there is a latent
+  SearchPreset preset = SearchPreset::fast;
+  bool bound = false, full_space = false, no_residual = false, ctf_wanted = false;
+  std::optional<int> keep;
+  std::optional<double> shift_extent_px;
+  RefineOptions refine;
+  double checkpoint_seconds = RunHooks().checkpoint_seconds;
+  bool dry_run = false;
+};
+int run_train(const TrainOptions& options);
+
+struct VolumesOptions {
+  CommonOptions common;
+  std::string run, output;
+  std::vector<float> z;
+  std::string z_file;
+  std::optional<int> sweep, kmeans;
+  int component = 1;  ///< principal component of the sweep, from 1
+  uint64_t seed = 0;  ///< of k-means
+};
+int run_volumes(const VolumesOptions& options);
+
+struct EncodeOptions {
+  CommonOptions common;
+  std::string run, particles, output = "z.npy", log_variances;
+  std::string datadir;
+  std::optional<double> pixel_size_angstrom;
+};
+int run_encode(const EncodeOptions& options);
+
+struct BackprojectCommand {
+  CommonOptions common;
+  std::string particles, output, poses;
+  io::LoadOptions load;
+  PreparationConfig preparation = {.window = false};
+  bool no_ctf = false, no_filter = false;
+  BackprojectOptions options;
+};
+int run_backproject(const BackprojectCommand& options);
+
+/// Soft sphere or mask file for an FSC.
+struct MaskOptions {
+  std::string mask;    ///< a radius in pixels, or a map
+  double edge_px = 4;  ///< of the sphere
+};
+
+struct CompareFscOptions {
+  CommonOptions common;
+  std::array<std::string, 2> maps;
+  bool align = false;
+  std::vector<std::string> align_poses;  ///< none, or two STAR files
+  MaskOptions mask;
+  std::string aligned_output;
+};
+int run_compare_fsc(const CompareFscOptions& options);
+
+struct ComparePosesOptions {
+  CommonOptions common;
+  std::array<std::string, 2> stars;
+  std::vector<std::string> maps;  ///< none, or two
+  MaskOptions mask;
+  bool refine = false;
+};
+int run_compare_poses(const ComparePosesOptions& options);
+
+struct CompareLatentsOptions {
+  CommonOptions common;
+  std::string latents, truth, column;
+};
+int run_compare_latents(const CompareLatentsOptions& options);
+
+struct FileOptions {
+  bool json = false;
+  std::string file, datadir;
+};
+int run_info(const FileOptions& options);
+int run_validate(const FileOptions& options);
+
+int run_doctor(const CommonOptions& options);
+int run_version(bool json);
+
+}  // namespace recon::apps

@@ -1,0 +1,128 @@
+#include "engine/train/results.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "engine/analyze/fsc.h"
+#include "engine/analyze/statistics.h"
+#include "engine/geometry/rotation.h"
+#include "engine/train/config_json.h"
+#include "io/npy.h"
+
+namespace recon {
+namespace {
+
+std::vector<float> density(const Model& model, const std::vector<float>& z, float scale) {
+  std::vector<float> volume = model.volume(z, model.config().side / 2.0);
+  for (float& v : volume) v /= std::abs(scale);  // an inverted data set still gives bright density
+  return volume;
+}
+
+void write_poses(const ResultContext& c) {
+  std::vector<std::array<double, 3>> euler;
+  std::vector<std::array<double, 2>> shifts;
+  for (size_t i = 0; i < static_cast<size_t>(c.state.images); ++i) {
+    Matrix3 matrix;
+    for (size_t j = 0; j < 9; ++j) matrix[j] = c.state.matrices[9 * i + j];
+    const EulerDegrees e = matrix_to_euler(matrix);
+    euler.push_back({e.rot, e.tilt, e.psi});
+    shifts.push_back({c.state.shifts[2 * i], c.state.shifts[2 * i + 1]});
+  }
+  io::write_particles_star(c.folder.file("poses.star"), c.particles, euler, shifts);
+}
+
+void warn_if_collapsed(const ResultContext& c, const Trainer& trainer, const std::vector<float>& z) {
+  const int latent = trainer.config().model.latent;
+  double mean = 0, squares = 0;
+  for (const float v : z) mean += v, squares += double(v) * v;
+  const double n = static_cast<double>(z.size()), deviation = std::sqrt(std::max(0.0, squares / n - mean / n * (mean / n)));
+  const double kl = trainer.report().kl / latent;
+  char text[256];
+  if (trainer.config().model.source == LatentSource::encoder && kl < 0.1) {
+    std::snprintf(text, sizeof text,
+                  "the latent has collapsed to the prior (KL %.3f nats a dimension): the encoder tells the images nothing apart. "
+                  "Train longer, lower --kl-weight, or use --latent table", kl);
+    c.warn(text);
+  } else if (trainer.config().model.source == LatentSource::table && deviation < initial_latent_sigma) {
+    std::snprintf(text, sizeof text,
+                  "the latent table has not spread (standard deviation %.3f): no heterogeneity was found. Train longer, or raise --latent-lr",
+                  deviation);
+    c.warn(text);
+  }
+}
+
+}  // namespace
+
+std::vector<std::vector<float>> sweep_latents(const std::vector<float>& z, int latent, int component, int count) {
+  const PrincipalComponents pc = principal_components(z, latent, component + 1);
+  const size_t kept = static_cast<size_t>(component) + 1, width = static_cast<size_t>(latent);
+  std::vector<double> scores;
+  for (size_t i = static_cast<size_t>(component); i < pc.scores.size(); i += kept) scores.push_back(pc.scores[i]);
+  std::sort(scores.begin(), scores.end());
+  const auto percentile = [&](double p) { return scores[static_cast<size_t>(p * static_cast<double>(scores.size() - 1))]; };
+  std::vector<std::vector<float>> out;
+  for (int i = 0; i < count; ++i) {
+    const double part = count > 1 ? i / double(count - 1) : 0.5;
+    const double score = percentile(0.05) + part * (percentile(0.95) - percentile(0.05));
+    std::vector<float> point(width);
+    for (size_t j = 0; j < width; ++j)
+      point[j] = static_cast<float>(pc.mean[j] + score * pc.axes[static_cast<size_t>(component) * width + j]);
+    out.push_back(point);
+  }
+  return out;
+}
+
+void write_results(const ResultContext& c, Trainer& trainer) {
+  const int side = c.data.side, latent = trainer.config().model.latent;
+  write_poses(c);
+  if (latent == 0) {
+    io::write_volume(c.folder.volumes_path() + "/volume.mrc", density(trainer.model(), {}, c.data.scale), side, c.data.pixel_size_angstrom);
+    return;
+  }
+  std::vector<float> log_variances;
+  const std::vector<float> z = trainer.latents(&log_variances);
+  const std::vector<int64_t> shape = {c.state.images, latent};
+  io::write_npy<float>(c.folder.file("z.npy"), z, shape);
+  if (!log_variances.empty()) io::write_npy<float>(c.folder.file("z_logvar.npy"), log_variances, shape);
+  warn_if_collapsed(c, trainer, z);
+  const auto points = sweep_latents(z, latent, 0, c.config.sweep);
+  std::vector<float> flat;
+  for (size_t i = 0; i < points.size(); ++i) {
+    char name[32];
+    std::snprintf(name, sizeof name, "/vol_%03zu.mrc", i);
+    io::write_volume(c.folder.volumes_path() + name, density(trainer.model(), points[i], c.data.scale), side, c.data.pixel_size_angstrom);
+    flat.insert(flat.end(), points[i].begin(), points[i].end());
+  }
+  io::write_npy<float>(c.folder.volumes_path() + "/z_values.npy", flat, {static_cast<int64_t>(points.size()), latent});
+}
+
+void write_half_map(const ResultContext& c, const Trainer& trainer, int half) {
+  const int side = c.data.side;
+  const auto path = [&](int h) { return c.folder.volumes_path() + "/half_map_" + std::to_string(h) + ".mrc"; };
+  const std::vector<float> map = density(trainer.model(), {}, c.data.scale);
+  io::write_volume(path(half), map, side, c.data.pixel_size_angstrom);
+  if (half != 2) return;
+  const io::Volume other = io::read_volume(path(1));
+  const auto curve = fourier_shell_correlation(c.device, other.data, map, side);
+  nlohmann::json json = {{"shell_frequency_cycles_per_px", nlohmann::json::array()}, {"fsc", curve}};
+  for (size_t i = 0; i < curve.size(); ++i) json["shell_frequency_cycles_per_px"].push_back(double(i + 1) / side);
+  json["resolution_0.5_px"] = resolution_px(curve, 0.5);
+  json["resolution_0.143_px"] = resolution_px(curve, 0.143);
+  io::write_file(c.folder.file("fsc_half_maps.json"), json.dump(1) + "\n");
+}
+
+void write_summary(const ResultContext& c, const Trainer& trainer) {
+  const EpochReport& r = trainer.report();
+  const nlohmann::json json = {{"images", c.state.images},
+                               {"side", c.data.side},
+                               {"pixel_size_angstrom", c.data.pixel_size_angstrom},
+                               {"loss", r.loss},
+                               {"kl", r.kl},
+                               {"elapsed_s", c.state.elapsed_seconds},
+                               {"device", c.device.name()},
+                               {"peak_device_bytes", c.device.bytes_peak()}};
+  io::write_file(c.folder.file("summary.json"), json.dump(1) + "\n");
+}
+
+}  // namespace recon

@@ -1,0 +1,32 @@
+#pragma once
+#include <functional>
+#include <string>
+
+#include "engine/train/checkpoint.h"
+#include "engine/train/run.h"
+
+namespace recon {
+
+/// What the writers of a run's results see.
+struct ResultContext {
+  Device& device;
+  const RunConfig& config;
+  const io::ParticleTable& particles;
+  const Dataset& data;
+  io::RunFolder& folder;
+  const SavedState& state;
+  std::function<void(const std::string&)> warn;
+};
+
+/// poses.star, z.npy (and z_logvar.npy), volumes/volume.mrc or volumes/vol_000.mrc … along the first principal component. Warns
+/// when the latent has collapsed.
+void write_results(const ResultContext& context, Trainer& trainer);
+/// volumes/half_map_{1,2}.mrc, and after the second their FSC as fsc_half_maps.json.
+void write_half_map(const ResultContext& context, const Trainer& trainer, int half);
+/// summary.json: written last, so it marks a finished run.
+void write_summary(const ResultContext& context, const Trainer& trainer);
+
+/// z at `count` even steps between the 5th and 95th percentile of a principal component (0 the first) of z [N, Z].
+std::vector<std::vector<float>> sweep_latents(const std::vector<float>& z, int latent, int component, int count);
+
+}  // namespace recon

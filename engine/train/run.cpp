@@ -1,0 +1,259 @@
+#include "engine/train/run.h"
+
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+
+#include "engine/train/checkpoint.h"
+#include "engine/train/config_json.h"
+#include "engine/train/results.h"
+#include "io/error.h"
+
+namespace recon {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// The stages as they are run: the configured ones, then one a half set when half maps are wanted.
+struct PlannedStage {
+  TrainConfig config;
+  int half = 0;  ///< 1 or 2: trains on that half set
+};
+
+std::vector<PlannedStage> plan(const RunConfig& config) {
+  std::vector<PlannedStage> stages;
+  for (const TrainConfig& stage : config.stages) stages.push_back({stage, 0});
+  for (size_t i = 1; i < stages.size(); ++i) stages[i].config.poses = PoseMode::given;
+  if (config.half_maps)
+    for (const int half : {1, 2}) {
+      TrainConfig stage = config.stages.back();
+      stage.poses = PoseMode::given;
+      stages.push_back({stage, half});
+    }
+  return stages;
+}
+
+Dataset subset(Device& device, const Dataset& data, const std::vector<int32_t>& images) {
+  Dataset out;
+  out.side = data.side;
+  out.pixel_size_angstrom = data.pixel_size_angstrom;
+  out.count = static_cast<int64_t>(images.size());
+  out.host_pixels = data.host_pixels;
+  out.scale = data.scale;
+  out.pixels = Buffer<Pixel>(device, data.host_pixels);
+  out.images = Buffer<float>(device, out.count, data.pixel_count());
+  const Buffer<int32_t> rows(device, images);
+  shift_images(device, ShiftImages{.images = data.images.view(),
+                                   .source = rows.view(),
+                                   .pixels = out.pixels.view(),
+                                   .out = out.images.view(),
+                                   .side = out.side});
+  if (!data.ctf.empty()) {
+    const auto all = data.ctf.download();
+    std::vector<CtfParameters> some;
+    for (const int32_t i : images) some.push_back(all[static_cast<size_t>(i)]);
+    out.ctf = Buffer<CtfParameters>(device, some);
+  }
+  return out;
+}
+
+std::vector<int32_t> half_set(const io::ParticleTable& particles, int half) {
+  std::vector<int32_t> out;
+  for (int32_t i = 0; i < particles.size(); ++i)
+    if ((particles.has_half_sets ? particles.half_set[static_cast<size_t>(i)] : 1 + i % 2) == half) out.push_back(i);
+  return out;
+}
+
+class Run {
+ public:
+  Run(Device& device, const RunConfig& config, io::RunFolder& folder, const RunHooks& hooks)
+      : device_(device), config_(config), folder_(folder), hooks_(hooks), stages_(plan(config)) {}
+
+  RunOutcome go() {
+    static const std::vector<std::string> may_change;
+    const bool resumed = folder_.settle_config(to_json(config_), may_change);
+    if (resumed && std::filesystem::exists(folder_.file("summary.json"))) return RunOutcome::already_finished;
+    particles_ = io::load_particles(config_.particles, config_.load);
+    for (const auto& warning : particles_.warnings) warn(warning);
+    note("reading " + std::to_string(particles_.size()) + " images of " + std::to_string(particles_.side) + " x " +
+         std::to_string(particles_.side) + " pixels");
+    data_ = prepare(device_, particles_, config_.preparation);
+    start_state(resumed);
+    folder_.append_event({{"event", resumed ? "resume" : "start"}, {"images", data_.count}, {"device", device_.name()}, {"stage", state_.stage}, {"epoch", state_.progress.epoch}});
+    started_ = Clock::now();
+    for (; state_.stage < static_cast<int>(stages_.size()); ++state_.stage)
+      if (!run_stage()) return RunOutcome::stopped;
+    return RunOutcome::finished;
+  }
+
+ private:
+  void start_state(bool resumed) {
+    state_.images = data_.count;
+    state_.scale = data_.scale;
+    state_.pixel_size_angstrom = data_.pixel_size_angstrom;
+    if (resumed) found_ = folder_.latest_valid_checkpoint();
+    for (const auto& warning : folder_.warnings()) warn(warning);
+    if (found_) {
+      const SavedState saved = saved_state(found_->checkpoint, found_->path);
+      if (saved.images != state_.images)
+        throw io::InputError({.file = config_.particles,
+                              .value = std::to_string(state_.images),
+                              .problem = "holds another number of images than when the run began (" + std::to_string(saved.images) + ")",
+                              .repair = "restore the input, or start a new run in another folder"});
+      state_ = saved;
+      return;
+    }
+    if (config_.stages.front().poses == PoseMode::given) {
+      if (!particles_.has_poses)
+        throw io::InputError({.file = config_.particles,
+                              .field = "_rlnAngleRot",
+                              .problem = "the particles have no poses",
+                              .repair = "use --poses search, or a STAR file with _rlnAngleRot, _rlnAngleTilt and _rlnAnglePsi"});
+      given_poses(particles_, state_.matrices, state_.shifts);
+    } else {
+      state_.matrices.assign(static_cast<size_t>(9 * data_.count), 0.0f);
+      for (size_t i = 0; i < state_.matrices.size(); ++i) state_.matrices[i] = i % 9 % 4 == 0 ? 1.0f : 0.0f;
+      state_.shifts.assign(static_cast<size_t>(2 * data_.count), 0.0f);
+    }
+  }
+
+  /// Poses of the stage's images, in its own order.
+  static std::vector<float> rows_of(const std::vector<float>& all, const std::vector<int32_t>& images, size_t width) {
+    std::vector<float> out;
+    for (const int32_t i : images) out.insert(out.end(), all.begin() + static_cast<int64_t>(i * width), all.begin() + static_cast<int64_t>((i + 1) * width));
+    return out;
+  }
+
+  bool run_stage() {
+    const PlannedStage& stage = stages_[static_cast<size_t>(state_.stage)];
+    state_.config = stage.config;
+    Dataset half;
+    const std::vector<int32_t> members = stage.half > 0 ? half_set(particles_, stage.half) : std::vector<int32_t>{};
+    if (stage.half > 0) half = subset(device_, data_, members);
+    const Dataset& data = stage.half > 0 ? half : data_;
+    Trainer trainer(device_, data, stage.config);
+    state_.config = trainer.config();
+    if (stage.half > 0)
+      trainer.set_poses(rows_of(state_.matrices, members, 9), rows_of(state_.shifts, members, 2));
+    else
+      trainer.set_poses(state_.matrices, state_.shifts);
+    if (found_) {
+      restore_model(found_->checkpoint, found_->path, trainer.model());
+      trainer.restore(state_.progress);
+      found_.reset();
+    }
+    if (!train(trainer, stage)) return false;
+    finish_stage(trainer, stage);
+    state_.progress = {};
+    return true;
+  }
+
+  bool train(Trainer& trainer, const PlannedStage& stage) {
+    auto last_checkpoint = Clock::now();
+    bool saved = false;
+    while (!trainer.finished()) {
+      trainer.step_group();
+      ++groups_;
+      if (!std::isfinite(trainer.report().loss))
+        throw std::runtime_error("the loss is not finite in epoch " + std::to_string(trainer.report().epoch) +
+                                 ": lower --lr, or look for images of extreme values with reconstruct validate");
+      tell(trainer, stage);
+      const bool stop = (hooks_.stop && hooks_.stop->load()) || (hooks_.stop_after_groups >= 0 && groups_ >= hooks_.stop_after_groups);
+      const bool due = std::chrono::duration<double>(Clock::now() - last_checkpoint).count() >= hooks_.checkpoint_seconds;
+      saved = trainer.epoch_finished() || due || stop;
+      if (saved) save(trainer, stage);
+      if (saved) last_checkpoint = Clock::now();
+      if (stop && !trainer.finished()) {
+        folder_.append_event({{"event", "stopped"}, {"epoch", trainer.epoch()}});
+        status("stopped", trainer);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  void save(Trainer& trainer, const PlannedStage& stage) {
+    state_.progress = trainer.progress();
+    state_.elapsed_seconds += std::chrono::duration<double>(Clock::now() - started_).count();
+    started_ = Clock::now();
+    if (stage.half == 0) {
+      state_.matrices = trainer.matrices();
+      state_.shifts = trainer.shifts();
+    }
+    int64_t epoch = trainer.epoch();
+    for (int i = 0; i < state_.stage; ++i) epoch += stages_[static_cast<size_t>(i)].config.epochs;
+    folder_.save_checkpoint(epoch, state_.progress.cursor, to_checkpoint(state_, trainer));
+  }
+
+  void tell(const Trainer& trainer, const PlannedStage& stage) {
+    const EpochReport& r = trainer.report();
+    RunProgress p{.stage = state_.stage, .stages = static_cast<int>(stages_.size()), .epoch = &r, .images = trainer.data().count, .epochs = stage.config.epochs};
+    p.epoch_finished = trainer.epoch_finished();
+    p.elapsed_seconds = state_.elapsed_seconds + std::chrono::duration<double>(Clock::now() - started_).count();
+    const double spent = r.search_seconds + r.train_seconds, per_image = spent / std::max<double>(1, double(r.images));
+    p.images_per_second = per_image > 0 ? 1 / per_image : 0;
+    p.remaining_seconds = per_image * (double(stage.config.epochs - r.epoch) * double(p.images) - double(r.images));
+    p.device_bytes = device_.bytes_in_use();
+    if (hooks_.progress) hooks_.progress(p);
+    if (!p.epoch_finished) return;
+    nlohmann::json event = {{"event", "epoch"},      {"stage", p.stage},        {"epoch", r.epoch},
+                            {"kind", r.stage},       {"loss", r.loss},          {"kl", r.kl},
+                            {"band", r.band},        {"learning_rate", r.learning_rate},
+                            {"search_s", r.search_seconds}, {"train_s", r.train_seconds}, {"elapsed_s", p.elapsed_seconds}};
+    if (r.stage == "pose search") event["pose_change_degrees"] = r.pose_change_degrees;
+    for (const auto& level : r.search.levels)
+      event["search"].push_back({{"images", level.images}, {"scored", level.scored}, {"below_bound", level.below_bound}, {"kept", level.kept}, {"capped", level.capped}});
+    folder_.append_event(event);
+    status("running", trainer);
+  }
+
+  void status(const char* state, const Trainer& trainer) {
+    const EpochReport& r = trainer.report();
+    folder_.write_status({{"state", state}, {"stage", state_.stage}, {"stages", stages_.size()}, {"epoch", trainer.epoch()}, {"epochs", trainer.config().epochs}, {"loss", r.loss}, {"kl", r.kl}, {"images", data_.count}, {"elapsed_s", state_.elapsed_seconds}});
+  }
+
+  void finish_stage(Trainer& trainer, const PlannedStage& stage) {
+    trainer.model().parameters().swap_average();
+    ResultContext context{.device = device_, .config = config_, .particles = particles_, .data = data_, .folder = folder_, .state = state_, .warn = [this](const std::string& w) { warn(w); }};
+    const bool last_full = state_.stage + 1 == static_cast<int>(config_.stages.size());
+    if (stage.half > 0)
+      write_half_map(context, trainer, stage.half);
+    else if (last_full)
+      write_results(context, trainer);
+    if (state_.stage + 1 == static_cast<int>(stages_.size())) {
+      write_summary(context, trainer);
+      status("finished", trainer);
+      folder_.append_event({{"event", "finished"}, {"elapsed_s", state_.elapsed_seconds}});
+    }
+  }
+
+  void warn(const std::string& text) {
+    folder_.append_event({{"event", "warning"}, {"text", text}});
+    if (hooks_.warning) hooks_.warning(text);
+  }
+  void note(const std::string& text) {
+    if (hooks_.note) hooks_.note(text);
+  }
+
+  Device& device_;
+  const RunConfig& config_;
+  io::RunFolder& folder_;
+  const RunHooks& hooks_;
+  std::vector<PlannedStage> stages_;
+  io::ParticleTable particles_;
+  Dataset data_;
+  SavedState state_;
+  std::optional<io::FoundCheckpoint> found_;
+  Clock::time_point started_;
+  int64_t groups_ = 0;
+};
+
+}  // namespace
+
+RunOutcome run_training(Device& device, const RunConfig& config, io::RunFolder& folder, const RunHooks& hooks) {
+  expect(!config.stages.empty(), "run: a run needs a stage");
+  expect(!config.half_maps || config.stages.back().model.latent == 0, "run: half maps need a homogeneous model");
+  return Run(device, config, folder, hooks).go();
+}
+
+}  // namespace recon

@@ -1,0 +1,108 @@
+// A run's configuration as JSON, and runs opened again after training.
+#include <cmath>
+
+#include "engine/train/checkpoint.h"
+#include "engine/train/config_json.h"
+#include "engine/train/run.h"
+#include "io/error.h"
+
+namespace recon {
+namespace {
+
+template <class T>
+void put(nlohmann::json& json, const char* key, const std::optional<T>& value) {
+  if (value) json[key] = *value;
+}
+template <class T>
+void get(const nlohmann::json& json, const char* key, std::optional<T>& value) {
+  if (json.contains(key)) value = json.at(key).get<T>();
+}
+
+}  // namespace
+
+nlohmann::json to_json(const RunConfig& config) {
+  nlohmann::json load = {{"datadir", config.load.datadir}, {"ignore_ctf", config.load.ignore_ctf}};
+  put(load, "pixel_size_angstrom", config.load.pixel_size_angstrom);
+  put(load, "amplitude_contrast", config.load.amplitude_contrast);
+  put(load, "voltage_kv", config.load.voltage_kv);
+  put(load, "spherical_aberration_mm", config.load.spherical_aberration_mm);
+  return {{"format", 1},
+          {"particles", config.particles},
+          {"load", load},
+          {"preparation", config.preparation},
+          {"stages", config.stages},
+          {"half_maps", config.half_maps},
+          {"sweep", config.sweep}};
+}
+
+RunConfig run_config_from_json(const nlohmann::json& json) {
+  RunConfig config;
+  config.particles = json.at("particles");
+  const auto& load = json.at("load");
+  config.load.datadir = load.at("datadir");
+  config.load.ignore_ctf = load.at("ignore_ctf");
+  get(load, "pixel_size_angstrom", config.load.pixel_size_angstrom);
+  get(load, "amplitude_contrast", config.load.amplitude_contrast);
+  get(load, "voltage_kv", config.load.voltage_kv);
+  get(load, "spherical_aberration_mm", config.load.spherical_aberration_mm);
+  config.preparation = json.at("preparation");
+  config.stages = json.at("stages").get<std::vector<TrainConfig>>();
+  config.half_maps = json.at("half_maps");
+  config.sweep = json.at("sweep");
+  return config;
+}
+
+LoadedRun load_run(Device& device, const std::string& path) {
+  io::RunFolder folder = io::RunFolder::read_only(path);
+  LoadedRun run;
+  run.path = path;
+  try {
+    run.config = run_config_from_json(folder.config());
+  } catch (const nlohmann::json::exception& error) {
+    throw io::InputError({.file = folder.file("config.json"), .value = error.what(), .problem = "is not a run's configuration", .repair = "point at a folder made by reconstruct train"});
+  }
+  const auto found = folder.latest_valid_checkpoint();
+  if (!found)
+    throw io::InputError({.file = path, .problem = "holds no checkpoint yet", .repair = "let reconstruct train finish its first epoch"}, io::no_input);
+  SavedState state = saved_state(found->checkpoint, found->path);
+  run.stage = state.config;
+  run.pixel_size_angstrom = state.pixel_size_angstrom;
+  run.images = state.images;
+  run.scale = state.scale;
+  run.matrices = std::move(state.matrices);
+  run.shifts = std::move(state.shifts);
+  const io::Tensor* encoder = found->checkpoint.find("encoder.input.weight");
+  run.model = std::make_unique<Model>(device, run.stage.model, encoder ? encoder->shape.at(1) : 1, run.images);
+  restore_model(found->checkpoint, found->path, *run.model);
+  run.model->parameters().swap_average();
+  if (const io::Tensor* z = found->checkpoint.find("latents.values")) run.z = io::tensor_values<float>(*z);
+  return run;
+}
+
+std::vector<float> run_volume(const LoadedRun& run, const std::vector<float>& z) {
+  expect(static_cast<int>(z.size()) == run.stage.model.latent, "run_volume: z has another length than the run's latent");
+  std::vector<float> volume = run.model->volume(z, run.stage.model.side / 2.0);
+  for (float& v : volume) v /= std::abs(run.scale);
+  return volume;
+}
+
+std::vector<float> encode_particles(Device& device, const LoadedRun& run, const io::ParticleTable& particles,
+                                    std::vector<float>* log_variances) {
+  if (run.stage.model.source != LatentSource::encoder)
+    throw io::InputError({.file = run.path, .field = "latent", .value = run.stage.model.latent == 0 ? "0" : "table", .problem = "this run has no encoder", .repair = "train with --zdim 1 or more and --latent encoder"});
+  if (particles.side != run.stage.model.side)
+    throw io::InputError({.value = std::to_string(particles.side), .problem = "the images have another box than the run (" + std::to_string(run.stage.model.side) + ")", .repair = "crop or resample them to the run's box"});
+  Dataset data = prepare(device, particles, run.config.preparation);
+  Trainer trainer(device, data, run.stage);
+  if (run.stage.poses == PoseMode::given) {
+    std::vector<float> matrices, shifts;
+    given_poses(particles, matrices, shifts);
+    if (!matrices.empty()) trainer.set_poses(matrices, shifts);
+  }
+  const auto found = io::RunFolder::read_only(run.path).latest_valid_checkpoint();
+  restore_model(found->checkpoint, found->path, trainer.model());
+  trainer.model().parameters().swap_average();
+  return trainer.latents(log_variances);
+}
+
+}  // namespace recon

@@ -1,0 +1,215 @@
+// One training step of the paper authors' code of January 2020 (shared/data/SOURCES.md), reproduced through the kernels.
+#include <doctest/doctest.h>
+
+#include <map>
+
+#include "autodiff/ops.h"
+#include "kernels/image/image.h"
+#include "tests/reference/compare.h"
+#include "tests/reference/files.h"
+
+using namespace recon;
+using namespace recon::reference;
+
+namespace {
+
+constexpr int side = 32, per_axis = 16, layers = 10;
+
+/// Eq. 7–8 as the authors take them, in cycles; F = 3E, the x family first.
+std::vector<float> geometric_frequencies() {
+  std::vector<float> out(9 * per_axis, 0.0f);
+  for (int axis = 0; axis < 3; ++axis)
+    for (int i = 0; i < per_axis; ++i)
+      out[static_cast<size_t>(axis * 4 * per_axis + i)] =
+          static_cast<float>(side / 2.0 * std::pow(2.0 / side, i / double(per_axis - 1)));
+  return out;
+}
+
+/// Where column j of our encoding [sin F | cos F] stands in theirs, [sin E, cos E] an axis.
+size_t their_column(size_t ours) {
+  const size_t features = 3 * per_axis, within = ours % features;
+  return within / per_axis * 2 * per_axis + ours / features * per_axis + within % per_axis;
+}
+
+struct Step {
+  std::map<std::string, Array> file;
+  std::vector<Pixel> pixels;       // paired: 2j + 1 is the opposite of 2j
+  std::vector<size_t> their_pixel;  // of each of ours
+
+  explicit Step(const std::filesystem::path& path) : file(read_npz(path)) {
+    std::map<std::pair<int, int>, size_t> at;
+    const Array& k = file.at("coords0");
+    const auto frequency = [&](int64_t i, int64_t axis) { return static_cast<int>(std::lrint(k(i, axis) * side)); };
+    for (int64_t i = 0; i < k.rows(); ++i) at[{frequency(i, 0), frequency(i, 1)}] = static_cast<size_t>(i);
+    for (const auto& [p, index] : at) {
+      if (p.second < 0 || (p.second == 0 && p.first < 0)) continue;
+      for (const int sign : {1, -1}) {
+        pixels.push_back({static_cast<int16_t>(sign * p.first), static_cast<int16_t>(sign * p.second)});
+        their_pixel.push_back(at.at({sign * p.first, sign * p.second}));
+      }
+    }
+  }
+  static std::vector<float> narrow(const Array& array) { return {array.values.begin(), array.values.end()}; }
+  /// [B, P] in our order of pixels.
+  std::vector<float> images(const std::string& name) const {
+    const Array& from = file.at(name);
+    std::vector<float> out;
+    for (int64_t b = 0; b < from.rows(); ++b)
+      for (const size_t p : their_pixel) out.push_back(static_cast<float>(from(b, static_cast<int64_t>(p))));
+    return out;
+  }
+  /// Tensors w0, g or w1 of a layer (0 the input, 11 the output) in our flat layout's order: weight, then bias.
+  std::vector<float> layer(const std::string& kind, int number) const {
+    const std::string name = kind + "/decoder.main." + std::to_string(2 * number) +
+                             (number == 0 || number > layers ? "" : ".linear");
+    const Array &weight = file.at(name + ".weight"), &bias = file.at(name + ".bias");
+    std::vector<float> out;
+    for (int64_t i = 0; i < weight.rows(); ++i)
+      for (int64_t j = 0; j < weight.columns(); ++j)
+        out.push_back(static_cast<float>(weight(i, number == 0 ? int64_t(their_column(size_t(j))) : j)));
+    out.insert(out.end(), bias.values.begin(), bias.values.end());
+    return out;
+  }
+  std::vector<float> parameters(const std::string& kind) const {
+    std::vector<float> out;
+    for (int i = 0; i <= layers + 1; ++i) {
+      const auto some = layer(kind, i);
+      out.insert(out.end(), some.begin(), some.end());
+    }
+    return out;
+  }
+};
+
+const DecoderShape shape{.features = 3 * per_axis, .latent = 0, .width = 128, .layers = layers, .outputs = 1};
+
+/// The encoding of points [n, 3] out of the decoder itself: a decoder of no layers and width 2, whose two units are
+/// relu(e) and relu(−e), gives any one entry e exactly.
+std::vector<float> encoding(Device& device, const std::vector<float>& points, View<const float> frequencies) {
+  const DecoderShape probe{.features = shape.features, .latent = 0, .width = 2, .layers = 0, .outputs = 1};
+  const auto count = static_cast<int64_t>(points.size() / 3), inputs = int64_t{probe.inputs()};
+  const Buffer<float> k = on_device(device, points, count, 3), values(device, count, 1);
+  std::vector<float> out(static_cast<size_t>(count * inputs));
+  for (int64_t i = 0; i < inputs; ++i) {
+    std::vector<float> parameters(static_cast<size_t>(probe.parameter_count()), 0.0f);
+    parameters[static_cast<size_t>(i)] = 1;
+    parameters[static_cast<size_t>(inputs + i)] = -1;
+    parameters[static_cast<size_t>(probe.weight_offset(1))] = 1;
+    parameters[static_cast<size_t>(probe.weight_offset(1) + 1)] = -1;
+    const Buffer<float> weights = on_device(device, parameters);
+    decode(device, DecodePoints{.net = {probe, frequencies, weights.view()}, .points = k.view(), .values = values.view()});
+    const auto column = values.download();
+    for (int64_t p = 0; p < count; ++p) out[static_cast<size_t>(p * inputs + i)] = column[static_cast<size_t>(p)];
+  }
+  return out;
+}
+
+void load_decoder(Parameters& parameters, const std::vector<float>& values) {
+  parameters.begin_module("decoder");
+  add_mlp(parameters, shape.inputs(), shape.width, shape.layers, shape.outputs);
+  parameters.initialize(0);
+  auto state = parameters.state();
+  REQUIRE(state.values.size() == values.size());
+  state.values = values;
+  parameters.restore(state);
+}
+
+std::vector<float> tensor_of(const std::vector<float>& flat, int layer) {
+  const auto from = shape.weight_offset(layer), to = layer > layers ? shape.parameter_count() : shape.weight_offset(layer + 1);
+  return {flat.begin() + from, flat.begin() + to};
+}
+
+}  // namespace
+
+// Their arguments of sine reach 50 rad in floats: 2⁻²⁵·50 = 1.5e-6 an operation, a few operations deep.
+TEST_CASE("the authors' step: encoding and shifted images are theirs to 1e-5") {
+  const auto folder = data_folder();
+  if (folder.empty()) {
+    MESSAGE("reference data not found: skipped");
+    return;
+  }
+  const Step step(folder / "reference/step_hartley_geom_ft.npz");
+  REQUIRE(step.pixels.size() == 796);
+  const auto device = Device::cpu(2);
+  const Buffer<float> frequencies = on_device(*device, geometric_frequencies(), 3, shape.features);
+  std::vector<float> points;
+  const Array &k = step.file.at("coords0"), &r = step.file.at("rot");
+  for (int64_t i = 0; i < 5; ++i)
+    for (int64_t axis = 0; axis < 3; ++axis)
+      points.push_back(static_cast<float>(r(0, axis) * k(i, 0) + r(0, 3 + axis) * k(i, 1)));
+  const auto ours = encoding(*device, points, frequencies.view());
+  const Array& theirs = step.file.at("pe_first5");
+  double worst = 0;
+  for (size_t i = 0; i < 5; ++i)
+    for (size_t j = 0; j < 96; ++j)
+      worst = std::max(worst, std::abs(double(ours[96 * i + j]) - theirs(int64_t(i), int64_t(their_column(j)))));
+  MESSAGE("largest difference of an encoding: " << worst);
+  CHECK(worst < 1e-5);
+
+  const Buffer<float> images = on_device(*device, step.images("y"), 10, 796), out(*device, 10, 796);
+  const Buffer<float> shifts = on_device(*device, Step::narrow(step.file.at("trans_px")), 10, 2);
+  const Buffer<Pixel> pixels = on_device(*device, step.pixels);
+  shift_images(*device, {.images = images.view(), .shifts = shifts.view(), .pixels = pixels.view(), .out = out.view(), .side = side});
+  const double shifted = largest_error(out.download(), step.images("y_translated"));
+  MESSAGE("shifted images, of their maximum: " << shifted);
+  CHECK(shifted < 1e-5);
+}
+
+// Errors are of a tensor's largest element: entries near 0 have no relative error. Gradients are sums over 7,960 pixels of products
+// of floats that are wrong by the encoding's 6e-6 (of both codes), in which those errors average out. An Adam step from
+// zero moments is lr·sign(g) for |g| well above 1e-8, so weights agree like their largest element's float wherever the
+// sign of the gradient is certain: all but those below 1e-5 of the tensor's largest gradient.
+TEST_CASE("the authors' step: output, loss, gradients and weights after Adam are theirs to 1e-5") {
+  const auto folder = data_folder();
+  if (folder.empty()) {
+    MESSAGE("reference data not found: skipped");
+    return;
+  }
+  const Step step(folder / "reference/step_hartley_geom_ft.npz");
+  const auto device = Device::cpu(2);
+  Parameters parameters(*device);
+  load_decoder(parameters, step.parameters("w0"));
+  const Buffer<float> frequencies = on_device(*device, geometric_frequencies(), 3, shape.features);
+  const Buffer<float> rotations = on_device(*device, Step::narrow(step.file.at("rot")), 10, 9);
+  const Buffer<Pixel> pixels = on_device(*device, step.pixels);
+  const Buffer<float> target = on_device(*device, step.images("y_translated"), 10, 796), loss(*device, 1, 10);
+  const DecoderVars decoder{shape, frequencies.view(), parameters.module_ref(0)};
+  const StepScalars scalars{.loss_scale = 1.0f / 7960};
+  Tape tape(*device);
+  const Var slices = decode(tape, decoder, pixels.view(), side, rotations.view(), {});
+  squared_error(tape, slices, target.view(), {}, scalars, loss.view());
+  tape.forward();
+  std::vector<float> output(7960);
+  device->download(output.data(), slices.value.data, output.size() * sizeof(float));
+  const double output_error = largest_error(output, step.images("yhat"));
+  double sum = 0;
+  for (const float v : loss.download()) sum += v;
+  const double loss_error = std::abs(sum / 7960 / step.file.at("loss").values[0] - 1);
+  tape.backward();
+  std::vector<float> gradient(static_cast<size_t>(parameters.size()));
+  device->download(gradient.data(), parameters.module_ref(0).gradient.data, gradient.size() * sizeof(float));
+  parameters.adam_step({1e-4f}, 0);
+  const auto after = parameters.state().values;
+  double gradient_error = 0, weight_error = 0;
+  int64_t uncertain = 0;
+  for (int i = 0; i <= layers + 1; ++i) {
+    const auto g = step.layer("g", i), w = step.layer("w1", i), ours = tensor_of(after, i);
+    gradient_error = std::max(gradient_error, largest_error(tensor_of(gradient, i), g));
+    double largest_gradient = 0, largest_weight = 0;
+    for (size_t j = 0; j < g.size(); ++j) {
+      largest_gradient = std::max(largest_gradient, std::abs(double(g[j])));
+      largest_weight = std::max(largest_weight, std::abs(double(w[j])));
+    }
+    for (size_t j = 0; j < g.size(); ++j) {
+      const bool certain = std::abs(double(g[j])) >= 1e-5 * largest_gradient;
+      if (certain) weight_error = std::max(weight_error, std::abs(double(ours[j]) - w[j]) / largest_weight);
+      uncertain += !certain;
+    }
+  }
+  MESSAGE("output " << output_error << ", loss " << loss_error << ", gradients " << gradient_error << ", weights "
+                    << weight_error << " (left out: " << uncertain << " of " << gradient.size() << ")");
+  CHECK(output_error < 1e-5);
+  CHECK(loss_error < 1e-5);
+  CHECK(gradient_error < 1e-5);
+  CHECK(weight_error < 1e-5);
+  CHECK(uncertain < 200);
+}
