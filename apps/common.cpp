@@ -46,7 +46,7 @@ std::string value_text(const Json& value) {
     constexpr size_t most = 12;
     if (value.size() > most) return "[" + std::to_string(value.size()) + " values; see --json]";
     std::string text;
-    for (const Json& item : value) text += (text.empty() ? "" : ", ") + value_text(item);
+    for (const Json& item : value) text.append(text.empty() ? "" : ", ").append(value_text(item));
     return text;
   }
   return dumped(value);
@@ -166,8 +166,9 @@ io::ParticleTable load_for_engine(const std::string& path, const io::LoadOptions
 }
 
 std::string numbered(const std::string& prefix, size_t number, const std::string& suffix) {
-  const std::string digits = std::to_string(number);
-  return prefix + (digits.size() < 3 ? std::string(3 - digits.size(), '0') : "") + digits + suffix;
+  std::string digits = std::to_string(number);
+  if (digits.size() < 3) digits.insert(0, 3 - digits.size(), '0');
+  return prefix + digits + suffix;
 }
 
 }  // namespace recon::apps

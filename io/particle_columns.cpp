@@ -13,37 +13,42 @@ constexpr std::string_view kGroup = "_rlnOpticsGroup";
 
 }  // namespace
 
+ParticlePlace find_particle_table(const StarDocument& document) {
+  const std::vector<StarBlock>& blocks = document.blocks();
+  const auto has_images = [](const StarLoop& loop) { return loop.column("_rlnImageName") >= 0; };
+  auto chosen = blocks.end();
+  for (const std::string_view name : {"particles", "images", ""})
+    if (chosen == blocks.end())
+      chosen = std::find_if(blocks.begin(), blocks.end(), [&](const StarBlock& block) { return block.name == name; });
+  if (chosen == blocks.end())
+    chosen = std::find_if(blocks.begin(), blocks.end(), [&](const StarBlock& block) {
+      return std::any_of(block.loops.begin(), block.loops.end(), has_images);
+    });
+  if (chosen == blocks.end())
+    throw InputError({.file = document.name(),
+                      .problem = "no particle table (data_particles, data_images or data_)",
+                      .repair = "give a particle STAR file"});
+  const auto refuse = [&](const std::string& problem, const std::string& repair) {
+    throw InputError({document.name(), "line " + std::to_string(chosen->line),
+                      std::string("data_").append(chosen->name), "", problem, repair});
+  };
+  const auto named =
+      std::count_if(blocks.begin(), blocks.end(), [&](const StarBlock& block) { return block.name == chosen->name; });
+  if (named > 1) refuse("there are " + std::to_string(named) + " blocks of this name", "keep one of them");
+  if (chosen->loops.empty()) refuse("the block holds no table", "give a particle STAR file");
+  const auto loop = std::find_if(chosen->loops.begin(), chosen->loops.end(), has_images);
+  return {static_cast<size_t>(chosen - blocks.begin()),
+          loop == chosen->loops.end() ? 0 : static_cast<size_t>(loop - chosen->loops.begin())};
+}
+
 ParticleColumns::ParticleColumns(const StarDocument& document) : file_(document.name()) {
-  choose_particles(document);
+  const ParticlePlace place = find_particle_table(document);
+  particles_ = &document.blocks()[place.block].loops[place.loop];
   if (particles_->rows() == 0)
     throw InputError(
         {.file = file_, .problem = "the particle table has no rows", .repair = "give a file with particles"});
   const StarBlock* optics = document.find("optics");
   if (optics && !optics->loops.empty()) join_optics(*optics);
-}
-
-void ParticleColumns::choose_particles(const StarDocument& document) {
-  const StarBlock* chosen = nullptr;
-  for (const std::string_view name : {"particles", "images", ""})
-    if (!chosen) chosen = document.find(name);
-  if (!chosen)
-    for (const StarBlock& block : document.blocks())
-      for (const StarLoop& loop : block.loops)
-        if (!chosen && loop.column("_rlnImageName") >= 0) chosen = &block;
-  if (!chosen)
-    throw InputError({.file = file_,
-                      .problem = "no particle table (data_particles, data_images or data_)",
-                      .repair = "give a particle STAR file"});
-  const auto named = std::count_if(document.blocks().begin(), document.blocks().end(),
-                                   [&](const StarBlock& block) { return block.name == chosen->name; });
-  if (named > 1)
-    throw InputError({file_, "line " + std::to_string(chosen->line), "data_" + std::string(chosen->name), "",
-                      "there are " + std::to_string(named) + " blocks of this name", "keep one of them"});
-  for (const StarLoop& loop : chosen->loops)
-    if (!particles_ || loop.column("_rlnImageName") >= 0) particles_ = &loop;
-  if (!particles_)
-    throw InputError({file_, "line " + std::to_string(chosen->line), "data_" + std::string(chosen->name), "",
-                      "the block holds no table", "give a particle STAR file"});
 }
 
 void ParticleColumns::join_optics(const StarBlock& block) {

@@ -10,11 +10,19 @@
 
 namespace recon::io {
 
+/// Where a document's particle table is: block and loop.
+struct ParticlePlace {
+  size_t block = 0, loop = 0;
+};
+
+/// The table of data_particles, else data_images, else data_, else of the first block with _rlnImageName. Throws
+/// InputError (65) if there is none or its block is there twice.
+ParticlePlace find_particle_table(const StarDocument& document);
+
 /// The tables of a particle STAR file and the rules by which a quantity is found in them.
 class ParticleColumns {
  public:
-  /// Chooses the particle table (data_particles, else data_images, data_, or the only one with images) and joins the
-  /// optics table to it. Throws InputError.
+  /// Finds the particle table and joins the optics table to it. Throws InputError.
   explicit ParticleColumns(const StarDocument& document);
 
   const StarLoop& particles() const { return *particles_; }
@@ -45,7 +53,6 @@ class ParticleColumns {
   const std::string& file() const { return file_; }
 
  private:
-  void choose_particles(const StarDocument& document);
   void join_optics(const StarBlock& block);
 
   std::string file_;

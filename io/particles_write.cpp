@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "io/atomic_file.h"
+#include "io/particle_columns.h"
 #include "io/particles.h"
 
 namespace recon::io {
@@ -40,18 +41,9 @@ void check_sizes(int64_t n, std::span<const std::array<double, 3>> euler_deg,
     throw std::invalid_argument("one pose and one shift a particle are needed");
 }
 
-/// The table that load_particles() chose: the one whose rows are the particles.
 StarLoop& particle_loop(StarDocument& document) {
-  StarLoop* chosen = nullptr;
-  for (const char* name : {"particles", "images", ""})
-    if (StarBlock* block = document.find(name); block && !chosen)
-      for (StarLoop& loop : block->loops)
-        if (!chosen || loop.column("_rlnImageName") >= 0) chosen = &loop;
-  for (StarBlock& block : document.blocks())
-    for (StarLoop& loop : block.loops)
-      if (!chosen && loop.column("_rlnImageName") >= 0) chosen = &loop;
-  if (!chosen) throw std::logic_error("write_particles_star: the table's STAR file has no particles");
-  return *chosen;
+  const ParticlePlace place = find_particle_table(document);
+  return document.blocks()[place.block].loops[place.loop];
 }
 
 /// A new 3.1 file, put together row by row.
@@ -131,6 +123,8 @@ void write_particles_star(const std::string& path, const ParticleTable& table,
   const char* angles[] = {"_rlnAngleRot", "_rlnAngleTilt", "_rlnAnglePsi"};
   for (size_t axis = 0; axis < 3; ++axis) loop.set_column(angles[axis], component(euler_deg, axis));
   const bool modern = document.find("optics") != nullptr;
+  if (modern && !(table.pixel_size_angstrom > 0))
+    throw std::invalid_argument("write_particles_star: origins in Angstrom need a pixel size");
   const char* angstrom[] = {"_rlnOriginXAngst", "_rlnOriginYAngst"};
   const char* pixel[] = {"_rlnOriginX", "_rlnOriginY"};
   for (size_t axis = 0; axis < 2; ++axis) {

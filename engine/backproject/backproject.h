@@ -10,8 +10,7 @@ namespace recon {
 
 /// What the classical baseline does (paper §2.2).
 struct BackprojectOptions {
-  int oversampling =
-      2;  ///< padding of the Fourier grid: 2 leaves 1 − FSC of 0.016 at Nyquist on ribo64, 3 half of that
+  int oversampling = 2;    ///< padding of the Fourier grid; 3 has a third of the interpolation error of 2
   bool regularise = true;  ///< Wiener filter a shell from the FSC of the half maps, on `volume` only
 };
 

@@ -26,14 +26,15 @@ LatticePoints lattice_points(int side, double radius, bool half_space) {
     const bool inside = x >= -half && y >= -half && z >= -half && x < half && y < half && z < half;
     return inside ? ((z + half) * side + y + half) * side + x + half : -1;
   };
-  // −D/2 is stored and +D/2 is not, so the half-space z > 0 is walked as its mirror image z < 0, negated.
-  for (int z = -half; z <= (half_space ? 0 : half - 1); ++z)
+  // −D/2 is stored and +D/2 is not, so the half-space z > 0 is walked as its mirror image z < 0, negated; on the faces at −D/2
+  // stand points whose opposite is not stored, on either side of the plane.
+  for (int z = -half; z < half; ++z)
     for (int y = -half; y < half; ++y)
       for (int x = -half; x < half; ++x) {
         if (double(x) * x + double(y) * y + double(z) * z > radius * radius) continue;
         const bool first = z < 0 || (z == 0 && (y < 0 || (y == 0 && x <= 0)));
-        const bool stored_twice = z == 0 && at(-x, -y, -z) < 0;  // its opposite is not stored and is never walked
-        if (half_space && !first && !stored_twice) continue;
+        const bool alone = at(-x, -y, -z) < 0;  // its opposite is not stored and is never walked
+        if (half_space && !first && !alone) continue;
         const float sign = half_space ? -1.0f : 1.0f, step = 1.0f / static_cast<float>(side);
         const bool flip = half_space && !first;
         for (const int c : {x, y, z}) out.points.push_back((flip ? 1.0f : sign) * static_cast<float>(c) * step);

@@ -30,7 +30,9 @@ struct TrainConfig {
   int search_epochs = 0;             ///< epochs with search after those; the rest keep the poses; 0: all
   int search_every = 1;              ///< search in every n-th of the search epochs
   int macro_batch = 100;             ///< images searched between refreshes of the lattice
-  int band_epochs = 0;               ///< training and search bands grow from band_min to their maximum over so many search epochs
+  double band_start = 0;             ///< largest |k| that the first search epochs use, 1/D; 0: no limit. The rest of
+  int band_hold_epochs = 0;          ///< the band is let in after so many search epochs at band_start,
+  int band_epochs = 0;               ///< linearly over so many more (frequency marching over epochs)
   int lattice_bins = 10;             ///< lattices a macro-batch when there is a latent
   uint64_t seed = 0;
 };

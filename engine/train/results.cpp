@@ -5,10 +5,12 @@
 #include <cstdio>
 
 #include "engine/analyze/fsc.h"
+#include "engine/analyze/picture.h"
 #include "engine/analyze/statistics.h"
 #include "engine/geometry/rotation.h"
 #include "engine/train/config_json.h"
 #include "io/npy.h"
+#include "io/png.h"
 
 namespace recon {
 namespace {
@@ -17,6 +19,13 @@ std::vector<float> density(const Model& model, const std::vector<float>& z, floa
   std::vector<float> volume = model.volume(z, model.config().side / 2.0);
   for (float& v : volume) v /= std::abs(scale);  // an inverted data set still gives bright density
   return volume;
+}
+
+constexpr int picture_size = 256;
+
+void write_picture(const ResultContext& c, const std::vector<Picture>& pictures) {
+  const Picture all = montage(pictures, 5);
+  io::write_png(c.folder.volumes_path() + "/volumes.png", all.rgb, all.width, all.height);
 }
 
 void write_poses(const ResultContext& c) {
@@ -77,7 +86,9 @@ void write_results(const ResultContext& c, Trainer& trainer) {
   const int side = c.data.side, latent = trainer.config().model.latent;
   write_poses(c);
   if (latent == 0) {
-    io::write_volume(c.folder.volumes_path() + "/volume.mrc", density(trainer.model(), {}, c.data.scale), side, c.data.pixel_size_angstrom);
+    const std::vector<float> volume = density(trainer.model(), {}, c.data.scale);
+    io::write_volume(c.folder.volumes_path() + "/volume.mrc", volume, side, c.data.pixel_size_angstrom);
+    write_picture(c, {render_surface(volume, side, picture_size)});
     return;
   }
   std::vector<float> log_variances;
@@ -88,12 +99,16 @@ void write_results(const ResultContext& c, Trainer& trainer) {
   warn_if_collapsed(c, trainer, z);
   const auto points = sweep_latents(z, latent, 0, c.config.sweep);
   std::vector<float> flat;
+  std::vector<Picture> pictures;
   for (size_t i = 0; i < points.size(); ++i) {
     char name[32];
     std::snprintf(name, sizeof name, "/vol_%03zu.mrc", i);
-    io::write_volume(c.folder.volumes_path() + name, density(trainer.model(), points[i], c.data.scale), side, c.data.pixel_size_angstrom);
+    const std::vector<float> volume = density(trainer.model(), points[i], c.data.scale);
+    io::write_volume(c.folder.volumes_path() + name, volume, side, c.data.pixel_size_angstrom);
+    pictures.push_back(render_surface(volume, side, picture_size));
     flat.insert(flat.end(), points[i].begin(), points[i].end());
   }
+  write_picture(c, pictures);
   io::write_npy<float>(c.folder.volumes_path() + "/z_values.npy", flat, {static_cast<int64_t>(points.size()), latent});
 }
 

@@ -69,11 +69,10 @@ Trainer::Stage Trainer::stage(int epoch) const {
 double Trainer::band(int epoch) const {
   const double full = config_.train_band > 0 ? std::min(config_.train_band, data_->side / 2.0) : data_->side / 2.0;
   if (config_.poses == PoseMode::given) return full;
-  const double first = std::min(config_.search.band_min, full);
-  if (epoch < config_.random_pose_epochs) return first;
-  if (config_.band_epochs <= 0) return full;
-  const double part = std::min(1.0, double(epoch - config_.random_pose_epochs) / config_.band_epochs);
-  return first + (full - first) * part;
+  if (epoch < config_.random_pose_epochs) return std::min(config_.search.band_min, full);
+  const double first = config_.band_start > 0 ? std::min(config_.band_start, full) : full;
+  const int marched = epoch - config_.random_pose_epochs - config_.band_hold_epochs + 1;
+  return first + (full - first) * std::clamp(marched / double(config_.band_epochs + 1), 0.0, 1.0);
 }
 
 double Trainer::learning_rate_factor() const {

@@ -53,8 +53,11 @@ struct Philox {
   }
 };
 
-/// Uniform in (0, 1), 24 bits: (i + ½)/2²⁴.
-RECON_HD inline float uniform01(uint32_t word) { return (static_cast<float>(word >> 8) + 0.5f) * 0x1p-24f; }
+/// Uniform in (0, 1), 24 bits: (i + ½)/2²⁴. From ½ up a float has no room for the half step and rounds to even; the last would be 1.
+RECON_HD inline float uniform01(uint32_t word) {
+  const float p = (static_cast<float>(word >> 8) + 0.5f) * 0x1p-24f;
+  return p < 1 ? p : 0x1.fffffep-1f;
+}
 /// Uniform in (0, 1), 53 bits.
 RECON_HD inline double uniform01_double(uint32_t high, uint32_t low) {
   const uint64_t bits = (uint64_t{high} << 21) ^ (low >> 11);

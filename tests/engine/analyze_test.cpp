@@ -36,7 +36,9 @@ PoseSet pose_set(size_t count, bool flipped, double noise_deg, double wrong) {
     const Matrix3 truth = random_rotation(words, i);
     // truth = M R M Q, so R = M (truth Qᵀ) M.
     const Vector3 axis = {normal(i, 1), normal(i, 2), normal(i, 3)};
-    Matrix3 r = multiply(axis_angle_to_matrix(axis, noise_deg * degree), multiply(truth, transpose(set.made.rotation)));
+    // The median length of three normals is 1.538.
+    const double angle = noise_deg * degree * std::hypot(axis[0], axis[1], axis[2]) / 1.538;
+    Matrix3 r = multiply(axis_angle_to_matrix(axis, angle), multiply(truth, transpose(set.made.rotation)));
     if (uniform01(words.draw(i, 4).v[0]) < wrong) r = random_rotation(words, i + 100000);
     set.truth.push_back(truth);
     set.estimate.push_back(flipped ? mirrored(r) : r);
@@ -90,7 +92,7 @@ TEST_CASE("pose alignment finds rotation, hand and offset again, with wrong pose
       const PoseErrors errors = align_poses(set.estimate, set.truth, set.shifts, set.true_shifts);
       CHECK(errors.alignment.flipped == flipped);
       CHECK(rotation_angle_degrees(errors.alignment.rotation, set.made.rotation) < 0.5);
-      CHECK(errors.degrees_median == doctest::Approx(2).epsilon(0.1));
+      if (wrong == 0) CHECK(errors.degrees_median == doctest::Approx(2).epsilon(0.1));
       CHECK(errors.squared_frobenius_median ==
             doctest::Approx(8 * std::pow(std::sin(errors.degrees_median / 2 * degree), 2)));
       CHECK(errors.within_5_degrees == doctest::Approx(1 - wrong).epsilon(0.1));
@@ -103,7 +105,7 @@ TEST_CASE("pose alignment finds rotation, hand and offset again, with wrong pose
       for (size_t i = 0; i < 20 && wrong == 0; ++i)
         worst =
             std::max(worst, rotation_angle_degrees(aligned_rotation(set.estimate[i], errors.alignment), set.truth[i]));
-      CHECK(worst < 3);
+      CHECK(worst < 6);
     }
 }
 

@@ -29,6 +29,14 @@ void check_cases(const std::vector<Case>& cases, const std::function<void(const 
   }
 }
 
+std::string star_row(const std::string& labels, const std::string& cells) {
+  return "data_\nloop_\n_rlnImageName\n" + labels + "1@a " + cells + "\n";
+}
+
+void read_metadata(const std::string& bytes) {
+  load_particles(StarDocument::parse_text(bytes, "s"), {.metadata_only = true});
+}
+
 std::string edited(MrcBytes file, const std::string& at_end = "") { return file.bytes + at_end; }
 
 }  // namespace
@@ -139,19 +147,10 @@ TEST_CASE("bad STAR text is refused with its line") {
       [](const std::string& bytes) { StarDocument::parse_text(bytes, "s"); });
 }
 
-TEST_CASE("bad particle metadata are refused with line, column and value") {
+TEST_CASE("bad image names, numbers and poses are refused with line, column and value") {
   const std::string image = "data_\nloop_\n_rlnImageName\n";
-  const auto row = [&](const std::string& labels, const std::string& cells) {
-    return image + labels + "1@a " + cells + "\n";
-  };
-  const std::string ctf =
-      "_rlnDefocusU\n_rlnDefocusV\n_rlnDefocusAngle\n_rlnVoltage\n_rlnSphericalAberration\n_rlnAmplitudeContrast\n";
-  const std::string optics = "data_optics\nloop_\n_rlnOpticsGroup\n_rlnImagePixelSize\n_rlnImageSize\n";
-  const std::string particles = "data_particles\nloop_\n_rlnImageName\n_rlnOpticsGroup\n";
   const std::string name = "; repair: write NUMBER@STACK.mrcs with a number from 1";
   const std::string fix = "; repair: correct or remove the row";
-  const std::string option = "; repair: correct the value, or give it as an option";
-  const std::string no_ctf = "; repair: estimate the CTF again, or leave the CTF out with --no-ctf";
   check_cases(
       {{"no particle table", "data_optics\n_x 1\n",
         "65 s: no particle table (data_particles, data_images or data_); repair: give a particle STAR file"},
@@ -170,38 +169,50 @@ TEST_CASE("bad particle metadata are refused with line, column and value") {
         "65 s: line 4: _rlnImageName = '1000000000000000000000000000000@a': not an image name" + name},
        {"image 0", image + "000@a\n",
         "65 s: line 4: _rlnImageName = '000@a': images are counted from 1; repair: correct the number before '@'"},
-       {"not a number", row("_rlnAngleRot\n_rlnAngleTilt\n_rlnAnglePsi\n", "1 abc 2"),
+       {"not a number", star_row("_rlnAngleRot\n_rlnAngleTilt\n_rlnAnglePsi\n", "1 abc 2"),
         "65 s: line 7: _rlnAngleTilt = 'abc': not a number" + fix},
-       {"comma decimal", row("_rlnAngleRot\n_rlnAngleTilt\n_rlnAnglePsi\n", "1 1,5 2"),
+       {"comma decimal", star_row("_rlnAngleRot\n_rlnAngleTilt\n_rlnAnglePsi\n", "1 1,5 2"),
         "65 s: line 7: _rlnAngleTilt = '1,5': not a number; repair: write decimals with a point"},
-       {"nan", row("_rlnOriginX\n_rlnOriginY\n", "nan 0"),
+       {"nan", star_row("_rlnOriginX\n_rlnOriginY\n", "nan 0"),
         "65 s: line 6: _rlnOriginX = 'nan': not a finite number" + fix},
-       {"1e400", row("_rlnOriginXAngst\n", "1e400"),
+       {"1e400", star_row("_rlnOriginXAngst\n", "1e400"),
         "65 s: line 5: _rlnOriginXAngst = '1e400': not a finite number" + fix},
-       {"empty cell", row("_rlnRandomSubset\n", "''"), "65 s: line 5: _rlnRandomSubset: not a number" + fix},
-       {"half set 3", row("_rlnRandomSubset\n", "3"),
+       {"empty cell", star_row("_rlnRandomSubset\n", "''"), "65 s: line 5: _rlnRandomSubset: not a number" + fix},
+       {"half set 3", star_row("_rlnRandomSubset\n", "3"),
         "65 s: line 5: _rlnRandomSubset = '3': a half set is 1 or 2; repair: correct it, or remove the column"},
-       {"two angles of three", row("_rlnAngleRot\n_rlnAnglePsi\n", "1 2"),
+       {"two angles of three", star_row("_rlnAngleRot\n_rlnAnglePsi\n", "1 2"),
         "65 s: _rlnAngleTilt: the column is missing: a pose needs all three angles; repair: add it, or remove the "
         "other angles"},
-       {"x origin without y", row("_rlnAngleRot\n_rlnAngleTilt\n_rlnAnglePsi\n_rlnOriginX\n", "1 2 3 4"),
+       {"x origin without y", star_row("_rlnAngleRot\n_rlnAngleTilt\n_rlnAnglePsi\n_rlnOriginX\n", "1 2 3 4"),
         "65 s: _rlnOriginY: the column is missing: an origin needs x and y; repair: add it, or remove the other"},
        {"origin in A without pixel size",
-        row("_rlnAngleRot\n_rlnAngleTilt\n_rlnAnglePsi\n_rlnOriginXAngst\n_rlnOriginYAngst\n", "1 2 3 4 5"),
-        "65 s: _rlnOriginXAngst: origins in Angstrom need a pixel size, and the file gives none; repair: give --apix"},
-       {"half a CTF", row("_rlnDefocusU\n_rlnDefocusAngle\n", "1 2"),
+        star_row("_rlnAngleRot\n_rlnAngleTilt\n_rlnAnglePsi\n_rlnOriginXAngst\n_rlnOriginYAngst\n", "1 2 3 4 5"),
+        "65 s: _rlnOriginXAngst: origins in Angstrom need a pixel size, and the file gives none; repair: give --apix"}},
+      read_metadata);
+}
+
+TEST_CASE("bad CTF and optics are refused with line, column and value") {
+  const std::string image = "data_\nloop_\n_rlnImageName\n";
+  const std::string ctf =
+      "_rlnDefocusU\n_rlnDefocusV\n_rlnDefocusAngle\n_rlnVoltage\n_rlnSphericalAberration\n_rlnAmplitudeContrast\n";
+  const std::string optics = "data_optics\nloop_\n_rlnOpticsGroup\n_rlnImagePixelSize\n_rlnImageSize\n";
+  const std::string particles = "data_particles\nloop_\n_rlnImageName\n_rlnOpticsGroup\n";
+  const std::string option = "; repair: correct the value, or give it as an option";
+  const std::string no_ctf = "; repair: estimate the CTF again, or leave the CTF out with --no-ctf";
+  check_cases(
+      {{"half a CTF", star_row("_rlnDefocusU\n_rlnDefocusAngle\n", "1 2"),
         "65 s: _rlnDefocusV: the column is missing: the CTF is incomplete without it" + no_ctf},
-       {"CTF without voltage", row("_rlnDefocusU\n_rlnDefocusV\n_rlnDefocusAngle\n", "1 2 3"),
+       {"CTF without voltage", star_row("_rlnDefocusU\n_rlnDefocusV\n_rlnDefocusAngle\n", "1 2 3"),
         "65 s: _rlnVoltage: the column is missing: the CTF is incomplete without it; repair: give --voltage KV"},
-       {"voltage 0", row(ctf, "1 2 3 0 2.7 0.1"),
+       {"voltage 0", star_row(ctf, "1 2 3 0 2.7 0.1"),
         "65 s: line 10: _rlnVoltage = '0': out of range: a voltage lies between 10 and 2000 kV" + option},
-       {"Cs -1", row(ctf, "1 2 3 300 -1 0.1"),
+       {"Cs -1", star_row(ctf, "1 2 3 300 -1 0.1"),
         "65 s: line 10: _rlnSphericalAberration = '-1': out of range: Cs lies between -0.1 and 20 mm" + option},
-       {"amplitude contrast 7", row(ctf, "1 2 3 300 2.7 7"),
+       {"amplitude contrast 7", star_row(ctf, "1 2 3 300 2.7 7"),
         "65 s: line 10: _rlnAmplitudeContrast = '7': out of range: amplitude contrast lies between 0 and 1" + option},
-       {"defocus 1e9", row(ctf, "1e9 2 3 300 2.7 0.1"),
+       {"defocus 1e9", star_row(ctf, "1e9 2 3 300 2.7 0.1"),
         "65 s: line 10: _rlnDefocusU = '1e+09': out of range: a defocus lies between -1e6 and 1e6 A" + option},
-       {"magnification 0", row("_rlnMagnification\n_rlnDetectorPixelSize\n", "0 5"),
+       {"magnification 0", star_row("_rlnMagnification\n_rlnDetectorPixelSize\n", "0 5"),
         "65 s: line 6: _rlnMagnification = '0': a magnification must be positive; repair: give --apix"},
        {"unknown optics group", optics + "1 2 4\n" + particles + "1@a 5\n",
         "65 s: line 11: _rlnOpticsGroup = '5': no such group in the optics table; repair: add it to data_optics"},
@@ -224,7 +235,7 @@ TEST_CASE("bad particle metadata are refused with line, column and value") {
         "65 s: line 5: _rlnImageDimensionality = '3': the particles are not 2-D images; repair: project the "
         "subtomograms, or "
         "extract 2-D stacks"}},
-      [](const std::string& bytes) { load_particles(StarDocument::parse_text(bytes, "s"), {.metadata_only = true}); });
+      read_metadata);
 }
 
 TEST_CASE("particles that disagree with their stacks are refused") {

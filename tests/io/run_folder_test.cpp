@@ -1,5 +1,6 @@
 #include "io/run_folder.h"
 
+#include <poll.h>
 #include <sys/wait.h>
 
 #include <nlohmann/json.hpp>
@@ -44,37 +45,39 @@ TEST_CASE("a folder in use is refused with the holder's name, and free again aft
 TEST_CASE("of many processes that start at once exactly one gets the folder") {
   test::TempDir dir;
   std::filesystem::create_directories(dir / "run");
-  int gate[2];
+  int gate[2], release[2];
   REQUIRE(::pipe(gate) == 0);
-  std::vector<pid_t> children;
-  for (int i = 0; i < 12; ++i) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-      char go;
-      ::close(gate[1]);
-      (void)!::read(gate[0], &go, 1);  // ends when the parent closes its end
-      int code = 0;
-      try {
-        const FolderLock lock(dir / "run");
-        ::usleep(400'000);
-      } catch (const Error& error) {
-        code = error.exit_code;
-      }
-      ::_exit(code);
+  REQUIRE(::pipe(release) == 0);
+  constexpr int processes = 12;
+  for (int i = 0; i < processes; ++i) {
+    if (::fork() != 0) continue;
+    char go;
+    ::close(gate[1]);
+    ::close(release[1]);
+    (void)!::read(gate[0], &go, 1);  // ends when the parent closes its end
+    int code = 0;
+    try {
+      const FolderLock lock(dir / "run");
+      pollfd end{release[0], POLLIN, 0};
+      (void)::poll(&end, 1, 30'000);  // until all others were refused
+    } catch (const Error& error) {
+      code = error.exit_code;
     }
-    children.push_back(child);
+    ::_exit(code);
   }
   ::close(gate[0]);
   ::close(gate[1]);
   int won = 0, refused = 0;
-  for (const pid_t child : children) {
+  for (int i = 0; i < processes; ++i) {
+    if (i == processes - 1) ::close(release[1]);
     int status = 0;
-    ::waitpid(child, &status, 0);
+    ::waitpid(-1, &status, 0);
     won += WIFEXITED(status) && WEXITSTATUS(status) == 0;
     refused += WIFEXITED(status) && WEXITSTATUS(status) == cannot_create;
   }
+  ::close(release[0]);
   CHECK(won == 1);
-  CHECK(refused == 11);
+  CHECK(refused == processes - 1);
 }
 
 TEST_CASE("the lock of a killed process is taken over, that of another machine is not") {

@@ -5,12 +5,12 @@
 
 namespace recon::reference {
 
-/// `pairs` pairs (k, −k) of frequencies within the circle of a box of `side`: repeats are allowed, order is free.
+/// `pairs` pairs (k, −k) of frequencies within the circle of a box of `side`, but its centre: repeats allowed, in any order.
 inline std::vector<Pixel> random_pixels(Draws& draws, int side, int pairs) {
   std::vector<Pixel> pixels;
   while (static_cast<int>(pixels.size()) < 2 * pairs) {
     const int x = draws.integer(-side / 2, side / 2), y = draws.integer(-side / 2, side / 2);
-    if (4 * (x * x + y * y) > side * side) continue;
+    if (x * x + y * y == 0 || 4 * (x * x + y * y) > side * side) continue;
     pixels.push_back({static_cast<int16_t>(x), static_cast<int16_t>(y)});
     pixels.push_back({static_cast<int16_t>(-x), static_cast<int16_t>(-y)});
   }

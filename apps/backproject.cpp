@@ -1,0 +1,109 @@
+#include "engine/backproject/backproject.h"
+
+#include <cmath>
+#include <cstdio>
+
+#include "apps/options.h"
+#include "apps/progress.h"
+#include "io/atomic_file.h"
+
+namespace recon::apps {
+namespace {
+
+/// The table whose poses count: the particles', or those of --poses.
+io::ParticleTable with_poses(const BackprojectCommand& options) {
+  io::LoadOptions load = options.load;
+  load.ignore_ctf = options.no_ctf;
+  io::ParticleTable particles = load_for_engine(options.particles, load);
+  print_warnings(particles.warnings, options.common.json);
+  if (!options.poses.empty()) {
+    io::LoadOptions metadata = options.load;
+    metadata.metadata_only = true;
+    const auto other = io::load_particles(options.poses, metadata);
+    if (other.size() != particles.size())
+      throw io::InputError({.file = options.poses,
+                            .value = std::to_string(other.size()) + " rows",
+                            .problem = "not one row an image (" + std::to_string(particles.size()) + ")",
+                            .repair = "give the file that was made from the same particles"});
+    particles.has_poses = other.has_poses;
+    particles.euler_deg = other.euler_deg;
+    particles.shift_px = other.shift_px;
+  }
+  if (!particles.has_poses)
+    throw io::InputError({.file = options.poses.empty() ? options.particles : options.poses,
+                          .field = "_rlnAngleRot",
+                          .problem = "the file has no poses",
+                          .repair = "give --poses, or run reconstruct train first"});
+  return particles;
+}
+
+BackprojectResult reconstruct_from(Device& device, const io::ParticleTable& particles, const Dataset& data,
+                                   const BackprojectCommand& options) {
+  std::vector<Matrix3> rotations;
+  std::vector<float> matrices, shifts;
+  given_poses(particles, matrices, shifts);
+  for (const auto& e : particles.euler_deg) rotations.push_back(euler_to_matrix({e[0], e[1], e[2]}));
+  std::vector<uint8_t> halves;
+  for (size_t i = 0; i < rotations.size(); ++i)
+    halves.push_back(
+        static_cast<uint8_t>(particles.has_half_sets ? particles.half_set[i] - 1 : static_cast<int>(i % 2)));
+  Buffer<float> moves(device, data.count, 2);
+  moves.upload(shifts);
+  Backprojection reconstruction(device, data.side, options.options);
+  ProgressDisplay progress(options.common.json);
+  constexpr int64_t chunk = 1000;
+  for (int64_t first = 0; first < data.count; first += chunk) {
+    throw_if_stopped();
+    const int64_t n = std::min(chunk, data.count - first);
+    View<const CtfParameters> ctf;
+    if (!data.ctf.empty()) ctf = {data.ctf.view().data + first, 1, n};
+    reconstruction.insert({.images = data.images.rows(first, n),
+                           .pixels = data.pixels.view(),
+                           .rotations = std::span(rotations).subspan(size_t(first), size_t(n)),
+                           .shifts = moves.rows(first, n),
+                           .ctf = ctf,
+                           .half_set = std::span(halves).subspan(size_t(first), size_t(n)),
+                           .pixel_size_angstrom = static_cast<float>(data.pixel_size_angstrom)});
+    progress.update("images", first + n, data.count);
+  }
+  return reconstruction.finish();
+}
+
+void write_fsc_text(const std::string& path, std::span<const double> curve, int side, double pixel_size) {
+  std::string text = "# shell  frequency_1/A  resolution_A  fsc\n";
+  for (size_t i = 0; i < curve.size(); ++i) {
+    char line[100];
+    const double frequency = static_cast<double>(i + 1) / (side * pixel_size);
+    std::snprintf(line, sizeof line, "%4zu  %.6f  %9.3f  %.6f\n", i + 1, frequency, 1 / frequency, curve[i]);
+    text += line;
+  }
+  io::write_file(path, text);
+}
+
+}  // namespace
+
+int run_backproject(const BackprojectCommand& given) {
+  stop_on_signals();
+  BackprojectCommand options = given;
+  options.options.regularise = !options.no_filter;
+  const auto device = open_device(options.common);
+  const auto particles = with_poses(options);
+  io::create_folders(options.output);
+  const Dataset data = prepare(*device, particles, options.preparation);
+  BackprojectResult maps = reconstruct_from(*device, particles, data, options);
+  const auto write = [&](const char* name, std::vector<float>& map) {
+    for (float& v : map) v /= std::abs(data.scale);  // grey values of the images
+    io::write_volume(options.output + "/" + name, map, data.side, data.pixel_size_angstrom);
+  };
+  write("half_map_a.mrc", maps.half_a);
+  write("half_map_b.mrc", maps.half_b);
+  write("backproject.mrc", maps.volume);
+  Json result = {{"map", options.output + "/backproject.mrc"}, {"images", data.count}, {"ctf", !data.ctf.empty()}};
+  result.update(fsc_result(maps.fsc, data.side, data.pixel_size_angstrom));
+  io::write_file(options.output + "/fsc.json", result.dump(1) + "\n");
+  write_fsc_text(options.output + "/fsc.txt", maps.fsc, data.side, data.pixel_size_angstrom);
+  print_result(result, options.common.json);
+  return io::ok;
+}
+
+}  // namespace recon::apps

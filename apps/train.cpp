@@ -1,0 +1,203 @@
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "apps/options.h"
+#include "apps/progress.h"
+#include "engine/train/trainer.h"
+#include "io/run_folder.h"
+#include "io/strict_json.h"
+
+namespace recon::apps {
+namespace {
+
+/// Shifts are searched within this part of the box (5 px of a box of 64: the paper's 10 px of 128).
+constexpr double shift_extent_boxes = 5.0 / 64;
+/// The authors' beam: survivors of a level.
+constexpr int paper_kept = 24;
+
+SearchConfig search_config(const TrainOptions& options, int side) {
+  SearchConfig search = options.stage.search;
+  const bool paper = options.preset == SearchPreset::paper;
+  search.bound = paper || options.bound;
+  if (paper) {
+    search.per_rotation = false;
+    search.overlapping_shifts = false;
+    search.max_kept = paper_kept;
+  }
+  search.max_kept = options.keep.value_or(search.max_kept);
+  search.shift_extent_px = options.shift_extent_px.value_or(shift_extent_boxes * side);
+  return search;
+}
+
+TrainConfig first_stage(const TrainOptions& options, int side) {
+  TrainConfig stage = options.stage;
+  ModelConfig& model = stage.model;
+  model.side = side;
+  model.source = model.latent > 0 ? options.latent : LatentSource::none;
+  model.residual = !options.no_residual;
+  model.half_space = !options.full_space;
+  model.seed = stage.seed;
+  stage.search = search_config(options, side);
+  return stage;
+}
+
+TrainConfig second_stage(const TrainConfig& first, const RefineOptions& refine) {
+  TrainConfig stage = first;
+  stage.poses = PoseMode::given;
+  stage.epochs = refine.epochs;
+  stage.model.decoder_layers = stage.model.encoder_layers = refine.layers;
+  stage.model.decoder_width = stage.model.encoder_width = refine.width;
+  if (refine.learning_rate > 0) stage.learning_rate = refine.learning_rate;
+  return stage;
+}
+
+void check(const TrainOptions& options) {
+  if (options.run.half_maps && options.stage.model.latent > 0)
+    throw UsageError("--half-maps: half maps need one structure (--zdim 0)");
+  if (options.stage.poses == PoseMode::search && options.stage.epochs <= options.stage.random_pose_epochs)
+    throw UsageError("--epochs: " + std::to_string(options.stage.random_pose_epochs) +
+                     " of them have random poses (--random-epochs); give more");
+  const auto& search = options.stage.search;
+  if (search.band_max > 0 && search.band_min > search.band_max)
+    throw UsageError("--band-min is larger than --band-max");
+}
+
+RunConfig run_config(const TrainOptions& options, int side) {
+  RunConfig config = options.run;
+  config.stages = {first_stage(options, side)};
+  if (options.refine.enabled) config.stages.push_back(second_stage(config.stages.front(), options.refine));
+  return config;
+}
+
+/// The sign of the density that the images will give: a CTF model expects particles darker than their surroundings.
+struct Contrast {
+  ContrastReport report;
+  bool wants_dark = false, looks_wrong = false;
+};
+
+Contrast contrast_of(const io::ParticleTable& particles, const PreparationConfig& preparation) {
+  Contrast result{.report = contrast(particles)};
+  result.wants_dark = particles.has_ctf && preparation.ctf != CtfMode::none;
+  const double sigma = result.report.centre_minus_rim_sigma * (preparation.invert ? -1 : 1);
+  result.looks_wrong = !result.report.undecided() && (sigma < 0) != result.wants_dark;
+  return result;
+}
+
+Json describe(const io::ParticleTable& particles, const RunConfig& config, const Contrast& contrast) {
+  const TrainConfig& stage = config.stages.front();
+  const char* seen = contrast.report.undecided()  ? "undecided"
+                     : contrast.report.inverted() ? "particles darker than their surroundings"
+                                                  : "particles brighter than their surroundings";
+  const char* ctf = !particles.has_ctf || config.preparation.ctf == CtfMode::none ? "none"
+                    : config.preparation.ctf == CtfMode::model                    ? "in the model"
+                                                                                  : "phase flipping";
+  return {{"images", particles.size()},
+          {"box_px", particles.side},
+          {"pixel_size_angstrom", particles.pixel_size_angstrom},
+          {"ctf", ctf},
+          {"poses", stage.poses == PoseMode::given ? "given" : "search"},
+          {"zdim", stage.model.latent},
+          {"stages", config.stages.size()},
+          {"contrast", seen},
+          {"contrast_centre_minus_rim_sigma", contrast.report.centre_minus_rim_sigma},
+          {"inverted_by_option", config.preparation.invert}};
+}
+
+void tell(ProgressDisplay& display, const Json& d, const Contrast& contrast, bool json) {
+  if (json)
+    print_result({{"event", "input"}, {"input", d}}, true);
+  else
+    display.note(d["images"].dump() + " images of " + d["box_px"].dump() + " px, " + d["pixel_size_angstrom"].dump() +
+                 " A/px; CTF: " + d["ctf"].get<std::string>() + "; poses: " + d["poses"].get<std::string>() +
+                 "; contrast: " + d["contrast"].get<std::string>());
+  if (contrast.looks_wrong)
+    display.warning(std::string("the density will probably come out negative: ") +
+                    (contrast.wants_dark ? "with a CTF the particles should be darker than their surroundings"
+                                         : "without a CTF the particles should be brighter than their surroundings") +
+                    "; " + (d["inverted_by_option"].get<bool>() ? "leave out" : "give") + " --invert");
+}
+
+/// Memory as the run will ask for it, found by asking: what is allocated here is never touched.
+Json memory_plan(const CommonOptions& common, const io::ParticleTable& particles, const RunConfig& config) {
+  const auto device = open_device(common);
+  const PreparationConfig none{.window = false};
+  const int64_t area = int64_t{particles.side} * particles.side;
+  Dataset data =
+      prepare(*device, particles.side, particles.pixel_size_angstrom, std::vector<float>(size_t(area)), {}, none);
+  data.count = particles.size();
+  data.images = Buffer<float>(*device, data.count, data.pixel_count());
+  if (particles.has_ctf && config.preparation.ctf == CtfMode::model)
+    data.ctf = Buffer<CtfParameters>(*device, 1, data.count);
+  const size_t images = device->bytes_in_use();
+  size_t largest = 0;
+  for (const TrainConfig& stage : config.stages) {
+    const Trainer trainer(*device, data, stage);
+    largest = std::max(largest, device->bytes_in_use() - images);
+  }
+  return {{"device", device->name()},
+          {"images", bytes_text(double(images))},
+          {"networks_and_search", bytes_text(double(largest))},
+          {"note", "a training step adds its activations"}};
+}
+
+int dry_run(const TrainOptions& options, const io::ParticleTable& particles, const RunConfig& config) {
+  const Contrast contrast = contrast_of(particles, config.preparation);
+  Json result = describe(particles, config, contrast);
+  if (config.stages.front().poses == PoseMode::given && !particles.has_poses)
+    throw io::InputError({.file = config.particles, .field = "_rlnAngleRot", .problem = "the particles have no poses"});
+  result["memory"] = memory_plan(options.common, particles, config);
+  ProgressDisplay display(options.common.json);
+  if (contrast.looks_wrong) tell(display, result, contrast, options.common.json);
+  print_result(result, options.common.json);
+  return io::ok;
+}
+
+Json outcome_json(RunOutcome outcome, const io::RunFolder& folder) {
+  const char* name = outcome == RunOutcome::finished  ? "finished"
+                     : outcome == RunOutcome::stopped ? "stopped"
+                                                      : "already finished";
+  Json result = {{"event", "end"}, {"outcome", name}, {"run", folder.path()}};
+  const std::string summary = folder.file("summary.json");
+  if (outcome != RunOutcome::stopped && std::filesystem::exists(summary))
+    result["summary"] = io::parse_json(io::FileSource(summary));
+  return result;
+}
+
+}  // namespace
+
+int run_train(const TrainOptions& given) {
+  TrainOptions options = given;
+  check(options);
+  options.run.load.ignore_ctf = options.run.preparation.ctf == CtfMode::none;
+  options.run.load.allow_missing_ctf = !options.ctf_wanted;
+  const bool json = options.common.json;
+  const auto device = open_device(options.common);
+  auto particles = load_for_engine(options.run.particles, options.run.load);
+  const RunConfig config = run_config(options, particles.side);
+  if (options.dry_run) {
+    print_warnings(particles.warnings, json);
+    return dry_run(options, particles, config);
+  }
+
+  const std::atomic<bool>& stop = stop_on_signals();
+  ProgressDisplay display(json);
+  auto folder = io::RunFolder::open(options.output);
+  const Contrast contrast = contrast_of(particles, config.preparation);
+  tell(display, describe(particles, config, contrast), contrast, json);
+  particles = {};  // the run reads them itself
+
+  const RunHooks hooks{.progress = [&](const RunProgress& p) { display.update(p); },
+                       .warning = [&](const std::string& text) { display.warning(text); },
+                       .note = [&](const std::string& text) { display.note(text); },
+                       .stop = &stop,
+                       .checkpoint_seconds = options.checkpoint_seconds};
+  const RunOutcome outcome = run_training(*device, config, folder, hooks);
+  const Json result = outcome_json(outcome, folder);
+  print_result(result, json);
+  if (outcome != RunOutcome::stopped) return io::ok;
+  if (!json) display.note("stopped with a checkpoint: run the same command again to go on");
+  return io::stopped;
+}
+
+}  // namespace recon::apps

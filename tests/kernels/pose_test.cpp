@@ -1,0 +1,270 @@
+#include "kernels/pose/pose.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/reference/pose_reference.h"
+#include "tests/reference/shapes.h"
+
+using namespace recon;
+using namespace recon::reference;
+
+namespace {
+
+/// Lists of candidates of some images, slices and images to score them with.
+struct Case {
+  PoseProblem problem;
+  int images = 1, lists = 1, rotations = 1, shifts = 1, stride = 0;
+  bool shared = false, slices_shared = false;
+  float unit = 0;
+  std::vector<GridRotation> nodes;
+  std::vector<ShiftNode> moves;
+  std::vector<int32_t> rotation_count, shift_count;
+  std::vector<float> slices, pictures, ctf;
+};
+
+Case random_case(uint64_t number) {
+  Draws draws(number);
+  Case c;
+  c.problem.side = 2 * draws.integer(2, 16);
+  c.problem.pixels = random_pixels(draws, c.problem.side, draws.integer(1, number % 10 == 0 ? 300 : 30));
+  c.images = draws.integer(1, 5);
+  c.shared = draws.coin();
+  c.slices_shared = c.shared && draws.coin();
+  c.lists = c.shared ? 1 : c.images;
+  c.rotations = draws.integer(1, 24), c.shifts = draws.integer(1, 20);
+  c.stride = static_cast<int>(c.problem.pixels.size()) + 2 * draws.integer(0, 3);
+  c.unit = static_cast<float>(draws.uniform(0.05, 0.6));
+  for (int i = 0; i < c.lists * c.rotations; ++i) c.nodes.push_back({draws.integer(0, 47), draws.integer(0, 11)});
+  for (int i = 0; i < c.lists * c.shifts; ++i) c.moves.push_back({draws.integer(-9, 9), draws.integer(-9, 9)});
+  for (int i = 0; i < c.lists; ++i) {
+    c.rotation_count.push_back(draws.integer(1, c.rotations));
+    c.shift_count.push_back(draws.integer(1, c.shifts));
+  }
+  const auto pixels = static_cast<int64_t>(c.problem.pixels.size());
+  c.slices = draws.normals((c.slices_shared ? 1 : c.images) * int64_t{c.rotations} * pixels);
+  c.pictures = draws.normals(int64_t{c.images} * c.stride);
+  if (draws.coin()) c.ctf = draws.normals(int64_t{c.images} * c.stride, 0.7);
+  return c;
+}
+
+struct OnDevice {
+  Buffer<GridRotation> nodes;
+  Buffer<ShiftNode> moves;
+  Buffer<int32_t> rotation_count, shift_count, active;
+  Buffer<float> matrices;
+  PoseNodes view;
+
+  OnDevice(Device& d, const Case& c) {
+    nodes = on_device(d, c.nodes, c.lists, c.rotations), moves = on_device(d, c.moves, c.lists, c.shifts);
+    rotation_count = on_device(d, c.rotation_count), shift_count = on_device(d, c.shift_count);
+    active = Buffer<int32_t>(d, 1, int64_t{c.lists} * c.rotations);
+    std::vector<float> host(9 * c.nodes.size());
+    for (size_t i = 0; i < c.nodes.size(); ++i) so3_matrix(c.nodes[i], 1, &host[9 * i]);
+    matrices = on_device(d, host, int64_t{c.lists} * c.rotations, 9);
+    view = {.rotations = nodes.view(), .rotation_count = rotation_count.view(), .matrices = matrices.view(), .active = active.view(), .shifts = moves.view(), .shift_count = shift_count.view(), .shared = c.shared};
+  }
+};
+
+std::vector<float> kernel_scores(Device& d, const Case& c) {
+  const OnDevice at(d, c);
+  const auto pixels = static_cast<int64_t>(c.problem.pixels.size());
+  const Buffer<float> slices = on_device(d, c.slices, (c.slices_shared ? 1 : c.images) * int64_t{c.rotations}, pixels), pictures = on_device(d, c.pictures, c.images, c.stride), scores(d, c.images, int64_t{c.rotations} * c.shifts);
+  Buffer<float> ctf;
+  if (!c.ctf.empty()) ctf = on_device(d, c.ctf, c.images, c.stride);
+  const Buffer<Pixel> lattice = on_device(d, c.problem.pixels);
+  pose_score(d, PoseScore{.nodes = at.view, .slices = slices.view(), .slices_shared = c.slices_shared, .images = pictures.view(), .ctf = ctf.view(), .pixels = lattice.view(), .scores = scores.view(), .side = c.problem.side, .shift_unit_px = c.unit});
+  return scores.download();
+}
+
+/// Scores by their definition, infinite past the counts.
+Values reference_scores(const Case& c) {
+  const Values slices = widen(c.slices), pictures = widen(c.pictures), ctf = widen(c.ctf);
+  const size_t pixels = c.problem.pixels.size();
+  Values out;
+  for (int b = 0; b < c.images; ++b)
+    for (int r = 0; r < c.rotations; ++r)
+      for (int t = 0; t < c.shifts; ++t) {
+        const auto list = static_cast<size_t>(c.shared ? 0 : b);
+        const size_t slice = static_cast<size_t>((c.slices_shared ? 0 : b) * c.rotations + r), row = static_cast<size_t>(b * c.stride);
+        const ShiftNode move = c.moves[list * static_cast<size_t>(c.shifts) + static_cast<size_t>(t)];
+        const bool in = r < c.rotation_count[list] && t < c.shift_count[list];
+        out.push_back(in ? c.problem.score(&slices[slice * pixels], &pictures[row], ctf.empty() ? nullptr : &ctf[row], double(c.unit) * move.x, double(c.unit) * move.y)
+                         : INFINITY);
+      }
+  return out;
+}
+
+struct Kept {
+  Buffer<GridRotation> rotations;
+  Buffer<ShiftNode> shifts;
+  Buffer<float> scores;
+  Buffer<int32_t> count, below, scored;
+  PoseKept view;
+
+  Kept(Device& d, int64_t images, int64_t keep)
+      : rotations(d, images, keep), shifts(d, images, keep), scores(d, images, keep), count(d, 1, images), below(d, 1, images), scored(d, 1, images) {
+    view = {.rotations = rotations.view(), .shifts = shifts.view(), .scores = scores.view(), .count = count.view(), .below = below.view(), .scored = scored.view()};
+  }
+};
+
+bool same(const ShiftNode& a, const ShiftNode& b) { return a.x == b.x && a.y == b.y; }
+
+}  // namespace
+
+// The score is a difference of sums of the size of |X|² + |gS|²: each is wrong by some 2⁻²⁴ of itself, the product in between by
+// 2⁻²⁴·√P at most and in truth by less; the shift's phase reaches 2 turns, 1e-6 of a pixel in the worst case.
+TEST_CASE("Pose scores match the double reference over 150 random shapes, and are infinite past the counts") {
+  const auto device = Device::cpu(2);
+  double worst = 0;
+  for (uint64_t number = 0; number < 150; ++number) {
+    const Case c = random_case(number);
+    const auto got = kernel_scores(*device, c);
+    const Values expected = reference_scores(c);
+    REQUIRE(got.size() == expected.size());
+    const double scale = double(c.problem.pixels.size());  // |X|² and |gS|² are about P
+    for (size_t i = 0; i < got.size(); ++i) {
+      CHECK(std::isinf(got[i]) == std::isinf(expected[i]));
+      if (!std::isinf(expected[i])) worst = std::max(worst, std::abs(double(got[i]) - expected[i]) / std::max(scale, expected[i]));
+    }
+  }
+  MESSAGE("worst error, of |X|² + |S|² " << worst);
+  CHECK(worst < 2e-6);
+}
+
+TEST_CASE("Pose scores and bounds have the same bits for 1, 2 and 3 threads") {
+  const auto one = Device::cpu(1), two = Device::cpu(2), three = Device::cpu(3);
+  for (const uint64_t number : {10u, 20u, 30u, 33u}) {
+    const Case c = random_case(number);
+    CHECK(kernel_scores(*two, c) == kernel_scores(*one, c));
+    CHECK(kernel_scores(*three, c) == kernel_scores(*one, c));
+  }
+}
+
+TEST_CASE("Pose bounds match the double reference over 60 random shapes") {
+  const auto device = Device::cpu(2);
+  double worst = 0;
+  for (uint64_t number = 0; number < 60; ++number) {
+    const Case c = random_case(number);
+    Draws draws(number + 70);
+    const auto pixels = static_cast<int64_t>(c.problem.pixels.size());
+    const auto host_slices = draws.normals(c.images * pixels), host_shifts = draws.normals(2 * c.images);
+    const Buffer<float> slices = on_device(*device, host_slices, c.images, pixels), pictures = on_device(*device, c.pictures, c.images, c.stride), shifts = on_device(*device, host_shifts, c.images, 2), bound(*device, 1, c.images);
+    Buffer<float> ctf;
+    if (!c.ctf.empty()) ctf = on_device(*device, c.ctf, c.images, c.stride);
+    const Buffer<Pixel> lattice = on_device(*device, c.problem.pixels);
+    pose_bound(*device, PoseBound{.slices = slices.view(), .images = pictures.view(), .ctf = ctf.view(), .shifts = shifts.view(), .pixels = lattice.view(), .bound = bound.view(), .side = c.problem.side});
+    const Values s = widen(host_slices), x = widen(c.pictures), g = widen(c.ctf);
+    Values expected;
+    for (int64_t b = 0; b < c.images; ++b)
+      expected.push_back(c.problem.score(&s[size_t(b * pixels)], &x[size_t(b * c.stride)], g.empty() ? nullptr : &g[size_t(b * c.stride)], double(host_shifts[size_t(2 * b)]), double(host_shifts[size_t(2 * b + 1)])));
+    worst = std::max(worst, relative_error(bound.download(), expected));
+  }
+  MESSAGE("worst " << worst);
+  CHECK(worst < 2e-6);  // as the loss, and the shift's phase as above
+}
+
+TEST_CASE("Pose selection keeps the best below the bound in order, as its definition does, and counts") {
+  const auto device = Device::cpu(2);
+  for (uint64_t number = 0; number < 200; ++number) {
+    const Case c = random_case(number);
+    Draws draws(number + 900);
+    const OnDevice at(*device, c);
+    const int64_t candidates = int64_t{c.rotations} * c.shifts, keep = draws.integer(1, 12);
+    std::vector<float> host;
+    for (int64_t i = 0; i < c.images * candidates; ++i) host.push_back(static_cast<float>(draws.integer(0, 40)));  // with ties
+    const std::vector<float> bounds(size_t(c.images), static_cast<float>(draws.integer(-1, 41)));
+    const Buffer<float> scores = on_device(*device, host, c.images, candidates), bound = on_device(*device, bounds);
+    const bool bounded = draws.coin(), per_rotation = draws.coin();
+    const Kept kept(*device, c.images, keep);
+    pose_select(*device, PoseSelect{.nodes = at.view, .scores = scores.view(), .bound = bounded ? bound.view() : View<const float>{}, .kept = kept.view, .per_rotation = per_rotation});
+    const auto count = kept.count.download(), below = kept.below.download(), scored = kept.scored.download();
+    const auto rotations = kept.rotations.download();
+    const auto shifts = kept.shifts.download();
+    const auto values = kept.scores.download();
+    for (int64_t b = 0; b < c.images; ++b) {
+      const int64_t list = c.shared ? 0 : b, nr = c.rotation_count[size_t(list)], nt = c.shift_count[size_t(list)];
+      std::vector<Candidate> all;
+      for (int64_t r = 0; r < nr; ++r)
+        for (int64_t t = 0; t < nt; ++t) all.push_back({double(host[size_t(b * candidates + r * c.shifts + t)]), r, t});
+      const Selection expected = select(all, bounded ? double(bounds[size_t(b)]) : INFINITY, keep, per_rotation);
+      CHECK(scored[size_t(b)] == nr * nt);
+      CHECK(below[size_t(b)] == expected.below);
+      REQUIRE(count[size_t(b)] == static_cast<int32_t>(expected.kept.size()));
+      for (size_t i = 0; i < expected.kept.size(); ++i) {
+        const Candidate& e = expected.kept[i];
+        const size_t place = size_t(b * keep) + i;
+        CHECK(double(values[place]) == e.score);
+        CHECK(rotations[place] == c.nodes[size_t(list * c.rotations + e.rotation)]);
+        CHECK(same(shifts[place], c.moves[size_t(list * c.shifts + e.shift)]));
+      }
+    }
+  }
+}
+
+TEST_CASE("Pose expansion lists every child once, with its matrix, and marks the rest inactive") {
+  const auto device = Device::cpu(2);
+  for (uint64_t number = 0; number < 100; ++number) {
+    Draws draws(number);
+    const int images = draws.integer(1, 3), keep = draws.integer(1, 8), level = draws.integer(1, 4);
+    const bool overlapping = draws.coin();
+    const int cell = draws.integer(0, 4) == 0 ? 0 : 4 << draws.integer(0, 3);
+    Kept kept(*device, images, keep);
+    std::vector<GridRotation> rotations;
+    std::vector<ShiftNode> shifts;
+    std::vector<int32_t> count;
+    for (int i = 0; i < images * keep; ++i) {  // few pixels and near shifts, so that children coincide
+      rotations.push_back({draws.integer(0, 3), draws.integer(0, static_cast<int>(so3_angles(level)) - 1)});
+      shifts.push_back({draws.integer(-2, 2) * std::max(cell, 1), draws.integer(-2, 2) * std::max(cell, 1)});
+    }
+    for (int b = 0; b < images; ++b) count.push_back(draws.integer(1, keep));
+    kept.rotations.upload(rotations), kept.shifts.upload(shifts), kept.count.upload(count);
+    Case empty;
+    empty.images = empty.lists = images, empty.rotations = 8 * keep, empty.shifts = 9 * keep;
+    empty.nodes.resize(size_t(images * 8 * keep)), empty.moves.resize(size_t(images * 9 * keep));
+    empty.rotation_count.resize(size_t(images)), empty.shift_count.resize(size_t(images));
+    const OnDevice children(*device, empty);
+    pose_expand(*device, PoseExpand{.kept = kept.view, .children = children.view, .level = level, .shift_cell = cell, .overlapping_shifts = overlapping});
+    const auto nodes = children.nodes.download();
+    const auto moves = children.moves.download();
+    const auto active = children.active.download(), nr = children.rotation_count.download(), nt = children.shift_count.download();
+    const auto matrices = children.matrices.download();
+    for (int b = 0; b < images; ++b) {
+      const auto first = size_t(b * keep), last = first + size_t(count[size_t(b)]), at = size_t(b * 8 * keep);
+      std::set<Node> r, t;
+      for (size_t i = at; i < at + size_t(nr[size_t(b)]); ++i) {
+        r.insert({nodes[i].pixel, nodes[i].psi});
+        float matrix[9];
+        so3_matrix(nodes[i], level + 1, matrix);
+        CHECK(std::equal(matrix, matrix + 9, matrices.begin() + int64_t(9 * i)));
+      }
+      for (size_t i = 0; i < size_t(nt[size_t(b)]); ++i) t.insert({moves[size_t(b * 9 * keep) + i].x, moves[size_t(b * 9 * keep) + i].y});
+      CHECK(r.size() == size_t(nr[size_t(b)]));
+      CHECK(t.size() == size_t(nt[size_t(b)]));
+      CHECK(r == child_rotations({rotations.begin() + int64_t(first), rotations.begin() + int64_t(last)}, level));
+      const std::vector<ShiftNode> parents(shifts.begin() + int64_t(first), shifts.begin() + int64_t(last));
+      CHECK(t == child_shifts(parents, cell, overlapping || cell == 0));
+      for (size_t i = 0; i < size_t(8 * keep); ++i) CHECK(active[at + i] == (i < size_t(nr[size_t(b)]) ? 1 : 0));
+    }
+  }
+}
+
+TEST_CASE("The best pose is the least score's matrix and shift") {
+  const auto device = Device::cpu(1);
+  for (uint64_t number = 0; number < 40; ++number) {
+    const Case c = random_case(number);
+    const OnDevice at(*device, c);
+    const auto host = kernel_scores(*device, c);
+    const int64_t candidates = int64_t{c.rotations} * c.shifts;
+    const Buffer<float> scores = on_device(*device, host, c.images, candidates), matrices(*device, c.images, 9), shifts(*device, c.images, 2), best(*device, 1, c.images);
+    pose_best(*device, PoseBest{.nodes = at.view, .scores = scores.view(), .matrices = matrices.view(), .shifts = shifts.view(), .best = best.view(), .shift_unit_px = c.unit});
+    for (int64_t b = 0; b < c.images; ++b) {
+      const auto row = host.begin() + b * candidates;
+      const int64_t index = std::min_element(row, row + candidates) - row, list = c.shared ? 0 : b;
+      CHECK(best.download()[size_t(b)] == row[index]);
+      float matrix[9];
+      so3_matrix(c.nodes[size_t(list * c.rotations + index / c.shifts)], 1, matrix);
+      CHECK(std::equal(matrix, matrix + 9, matrices.view().row(b)));
+      CHECK(shifts.view()(b, 1) == static_cast<float>(c.moves[size_t(list * c.shifts + index % c.shifts)].y) * c.unit);
+    }
+  }
+}
