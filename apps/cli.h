@@ -50,6 +50,7 @@ class HelpFormatter final : public CLI::Formatter {
   }
   static void add_option_row(std::string& out, const CLI::Option& option) {
     std::string name = option.get_positional() ? option.get_name(true) : option.get_name(false, true);
+    if (const size_t mark = name.find("{false}"); mark != std::string::npos) name.erase(mark);  // of negative flags
     for (size_t at = 0; (at = name.find(',', at)) != std::string::npos; at += 2) name.replace(at, 1, ", ");
     if (!option.get_option_text().empty()) name += " " + option.get_option_text();
     std::string text = option.get_description();
@@ -121,7 +122,7 @@ inline void add_json(CLI::App& app, bool& json) {
   app.add_flag("--json", json, "for machines: one JSON object a line");
 }
 inline void add_common(CLI::App& app, CommonOptions& common) {
-  add(app, "--device NAME", common.device, "auto, cpu or cuda[:i]; auto takes the first GPU, else the CPU");
+  add(app, "--device NAME", common.device, "auto, cpu or cuda[:i]; auto is the CPU in this build");
   add(app, "--threads N", common.threads, "CPU threads; 0: one a core; results do not depend on it")
       ->check(within(0, 1024));
   add_json(app, common.json);

@@ -7,7 +7,7 @@ namespace {
 
 void add_simulate(CommandLine& line) {
   auto [app, o] = line.command<SimulateOptions>(
-      line.app, "simulate", "Makes particle images with known truth from a map or a model of Gaussians", run_simulate);
+      line.app, "simulate", "Makes particle images with known truth from a map or a model", run_simulate);
   add(*app, "INPUT", o->inputs, "MODEL.json, MODEL.pdb, MAP.mrc, or several maps (one a state)")
       ->required()
       ->expected(1, 10000);
@@ -55,11 +55,13 @@ void add_simulate(CommandLine& line) {
 
 void add_volumes(CommandLine& line) {
   auto [app, o] = line.command<VolumesOptions>(
-      line.app, "volumes", "Writes volumes of a run: at given z, along a principal component, or at cluster centres",
-      run_volumes);
+      line.app, "volumes", "Writes volumes of a run at chosen z: given, swept or clustered", run_volumes);
   add(*app, "RUN", o->run, "folder of a finished or stopped run")->required();
   add(*app, "-o,--output DIR", o->output, "gets vol_000.mrc ... and z_values.npy")->required();
-  auto* z = add(*app, "--z X,Y,...", o->z, "one volume at this z")->delimiter(',')->expected(1);
+  auto* z = add(*app, "--z X,Y,...", o->z, "one volume at this z")
+                ->delimiter(',')
+
+                ->allow_extra_args(false);
   auto* file = add(*app, "--z-file FILE", o->z_file, "a volume at every row of a .npy or text file")->excludes(z);
   auto* sweep = add(*app, "--sweep N", o->sweep, "N volumes from the 5th to the 95th percentile [the run's --sweep]")
                     ->check(within(1, 10000))
@@ -92,13 +94,12 @@ void add_encode(CommandLine& line) {
 
 void add_backproject(CommandLine& line) {
   auto [app, o] = line.command<BackprojectCommand>(
-      line.app, "backproject", "Classical reconstruction from known poses: map, half maps and their FSC",
-      run_backproject);
+      line.app, "backproject", "Classical reconstruction from known poses, with half maps", run_backproject);
   add(*app, "PARTICLES", o->particles, "particles .star with poses")->required();
   add(*app, "-o,--output DIR", o->output, "gets backproject.mrc, half_map_a.mrc, half_map_b.mrc, fsc.json, fsc.txt")
       ->required();
   add(*app, "--poses X.star", o->poses, "take the poses from this file (RUN/poses.star), row by row [PARTICLES]");
-  add(*app, "--oversampling N", o->options.oversampling, "padding of the Fourier grid; memory 16 B x (N box)^3")
+  add(*app, "--oversampling N", o->options.oversampling, "padding of the Fourier grid; memory 16 bytes x (N box)^3")
       ->check(within(1, 4));
   app->add_flag("--no-filter", o->no_filter, "no Wiener filter on backproject.mrc (half maps never have one)");
   app->add_flag("--no-ctf", o->no_ctf, "ignore the CTF columns");
@@ -151,9 +152,9 @@ void add_files(CommandLine& line) {
       line.app, "info", "What a file or a run folder is: header, sizes, oddities", run_info, &FileOptions::json);
   add(*info, "FILE", i->file, ".mrc, .mrcs, .star, .npy, .safetensors, or a run folder")->required();
   add_json(*info, i->json);
-  auto [validate, v] = line.command<FileOptions>(
-      line.app, "validate", "Reads a file to its last byte; exit code 0 if it can be used, else 65 or 66", run_validate,
-      &FileOptions::json);
+  auto [validate, v] =
+      line.command<FileOptions>(line.app, "validate", "Reads a file to its last byte and tells whether it can be used",
+                                run_validate, &FileOptions::json);
   add(*validate, "FILE", v->file, ".mrc, .mrcs, .star (with its images), .npy or .safetensors")->required();
   add(*validate, "--datadir DIR", v->datadir, "folder that the image paths of a .star start from");
   add_json(*validate, v->json);

@@ -3,10 +3,10 @@
 namespace recon::apps {
 namespace {
 
-const std::string search_group = "More: pose search", refine_group = "More: second stage (--refine)";
+const std::string search_group = "More: Pose search", refine_group = "More: Second stage (--refine)";
 
 void add_network(CLI::App& app, TrainOptions& o) {
-  app.option_defaults()->group("More: network");
+  app.option_defaults()->group("More: Network");
   ModelConfig& m = o.stage.model;
   add(app, "--layers N", m.decoder_layers, "decoder layers")->check(within(1, 1000));
   add(app, "--width N", m.decoder_width, "decoder width")->check(within(1, 65536));
@@ -24,7 +24,7 @@ void add_network(CLI::App& app, TrainOptions& o) {
 }
 
 void add_schedule(CLI::App& app, TrainOptions& o) {
-  app.option_defaults()->group("More: schedule");
+  app.option_defaults()->group("More: Schedule");
   TrainConfig& s = o.stage;
   add(app, "--encoder-lr X", s.encoder_learning_rate, "encoder's learning rate; 0: as --lr")
       ->check(within(0, 1e3))
@@ -60,7 +60,10 @@ void add_search(CLI::App& app, TrainOptions& o) {
   add(app, "--shift-grid N", s.search.shift_grid, "shifts an axis at first")->check(within(1, 64));
   add(app, "--band-min K", s.search.band_min, "band of the first level, 1/box")->check(within(1, 1e5));
   add(app, "--band-max K", s.search.band_max, "band of the last level, 1/box; 0: box/2")->check(within(0, 1e5));
-  add(app, "--band-epochs N", s.band_epochs, "epochs over which the bands grow to their maximum")
+  add(app, "--band-start K", s.band_start, "largest frequency of the first search epochs, 1/box; 0: all")
+      ->check(within(0, 1e5));
+  add(app, "--band-hold-epochs N", s.band_hold_epochs, "search epochs at --band-start")->check(within(0, 1e6));
+  add(app, "--band-epochs N", s.band_epochs, "search epochs over which the rest of the band is let in")
       ->check(within(0, 1e6));
   add(app, "--finalists N", s.search.finalists, "survivors scored again with exact slices")->check(within(0, 1024));
   add(app, "--random-epochs N", s.random_pose_epochs, "first epochs with random orientations")->check(within(0, 1e6));
@@ -73,7 +76,7 @@ void add_search(CLI::App& app, TrainOptions& o) {
 }
 
 void add_input(CLI::App& app, TrainOptions& o) {
-  app.option_defaults()->group("More: input");
+  app.option_defaults()->group("More: Input");
   add_optics(app, o.run.load);
   choice<CtfMode>(app, "--ctf", o.run.preparation.ctf,
                   {{"model", CtfMode::model}, {"phase-flip", CtfMode::phase_flip}, {"none", CtfMode::none}},
@@ -96,8 +99,7 @@ void add_refine(CLI::App& app, TrainOptions& o) {
 
 void add_train(CommandLine& line) {
   auto [app, o] = line.command<TrainOptions>(
-      line.app, "train", "Reconstructs one structure or a continuum of them; the same command resumes a stopped run",
-      run_train);
+      line.app, "train", "Reconstructs one structure or a continuum; run again to resume", run_train);
   add(*app, "PARTICLES", o->run.particles, "particles .star (RELION), or a bare .mrcs")->required();
   add(*app, "-o,--output RUN", o->output, "run folder; poses, latents and volumes end there")->required();
   choice<PoseMode>(*app, "--poses", o->stage.poses, {{"search", PoseMode::search}, {"given", PoseMode::given}},

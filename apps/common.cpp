@@ -44,7 +44,8 @@ std::string value_text(const Json& value) {
   if (value.is_null()) return "unknown";
   if (value.is_array()) {
     constexpr size_t most = 12;
-    if (value.size() > most) return "[" + std::to_string(value.size()) + " values; see --json]";
+    if (value.size() > most && value.front().is_number())
+      return std::to_string(value.size()) + " values (--json shows them)";
     std::string text;
     for (const Json& item : value) text.append(text.empty() ? "" : ", ").append(value_text(item));
     return text;
@@ -59,6 +60,8 @@ void print_lines(const Json& result, const std::string& prefix) {
       if (c == '_') c = ' ';
     if (value.is_object()) {
       print_lines(value, name + " ");
+    } else if (value.is_array() && !value.empty() && value.front().is_object()) {
+      for (const Json& item : value) print_lines(item, name + " ");
     } else {
       std::printf("%-32s %s\n", name.c_str(), value_text(value).c_str());
     }

@@ -113,25 +113,25 @@ Json particles_info(const io::ParticleTable& t) {
   return result;
 }
 
+/// One entry a loop, and one for the pairs of a block.
 Json star_tables(const io::StarDocument& document) {
   Json tables = Json::array();
   for (const auto& block : document.blocks()) {
     Json pairs = Json::array();
     for (const auto& pair : block.pairs) pairs.push_back(io::printable(pair.label));
-    Json table = {{"block", io::printable(block.name)}, {"pairs", pairs}, {"loops", Json::array()}};
+    if (!pairs.empty()) tables.push_back({{"block", io::printable(block.name)}, {"rows", 1}, {"labels", pairs}});
     for (const auto& loop : block.loops) {
       Json labels = Json::array();
       for (const auto label : loop.labels()) labels.push_back(io::printable(label));
-      table["loops"].push_back({{"rows", loop.rows()}, {"labels", labels}});
+      tables.push_back({{"block", io::printable(block.name)}, {"rows", loop.rows()}, {"labels", labels}});
     }
-    tables.push_back(table);
   }
   return tables;
 }
 
 Json star_info(const std::string& path, std::vector<std::string>& warnings) {
   const auto document = io::StarDocument::parse(path);
-  Json result = {{"kind", "STAR"}, {"tables", star_tables(document)}};
+  Json result = {{"kind", "STAR"}, {"table", star_tables(document)}};
   try {
     const auto table = io::load_particles(document, {.metadata_only = true});
     warnings = table.warnings;
@@ -156,13 +156,13 @@ Json npy_info(const std::string& path) {
 
 Json safetensors_info(const std::string& path) {
   const auto header = io::parse_safetensors(io::FileSource(path));
-  Json result = {{"kind", "safetensors"}, {"metadata", Json::object()}, {"tensors", Json::array()}};
+  Json result = {{"kind", "safetensors"}, {"metadata", Json::object()}, {"tensor", Json::array()}};
   for (const auto& [key, value] : header.metadata)
     if (!key.starts_with("recon.crc32c")) result["metadata"][io::printable(key)] = io::printable(value, 2000);
   for (const auto& tensor : header.tensors)
-    result["tensors"].push_back({{"name", io::printable(tensor.name)},
-                                 {"type", std::string(io::tensor_type_name(tensor.dtype))},
-                                 {"shape", tensor.shape}});
+    result["tensor"].push_back({{"name", io::printable(tensor.name)},
+                                {"type", std::string(io::tensor_type_name(tensor.dtype))},
+                                {"shape", tensor.shape}});
   return result;
 }
 

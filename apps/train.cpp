@@ -136,8 +136,8 @@ Json memory_plan(const CommonOptions& common, const io::ParticleTable& particles
     largest = std::max(largest, device->bytes_in_use() - images);
   }
   return {{"device", device->name()},
-          {"images", bytes_text(double(images))},
-          {"networks_and_search", bytes_text(double(largest))},
+          {"images_mib", double(images) / 1048576},
+          {"networks_and_search_mib", double(largest) / 1048576},
           {"note", "a training step adds its activations"}};
 }
 

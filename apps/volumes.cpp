@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <sstream>
 
 #include "apps/options.h"
@@ -140,6 +141,13 @@ Clusters kmeans(const std::vector<float>& rows, size_t width, int wanted, uint64
   return clusters;
 }
 
+/// The images' z: a checkpoint holds those of a table; an encoder's are in the finished run's z.npy.
+void read_latents(LoadedRun& run) {
+  if (run.stage.model.latent == 0 || !run.z.empty()) return;
+  const std::string path = run.path + "/z.npy";
+  if (std::filesystem::exists(path)) run.z = io::read_npy_as<float>(path).values;
+}
+
 Points cluster_points(const VolumesOptions& options, const LoadedRun& run) {
   const auto width = static_cast<size_t>(run.stage.model.latent);
   const Clusters clusters = kmeans(run.z, width, *options.kmeans, options.seed);
@@ -167,6 +175,11 @@ Points choose_points(const VolumesOptions& options, const LoadedRun& run) {
   if (!options.z_file.empty())
     return options.z_file.ends_with(".npy") ? read_npy_points(options.z_file, width)
                                             : read_text_points(options.z_file, width);
+  if (run.z.empty())
+    throw io::InputError({.file = run.path + "/z.npy",
+                          .problem = "the run has no latents yet",
+                          .repair = "let reconstruct train finish, or give --z or --z-file"},
+                         io::no_input);
   if (options.kmeans) return cluster_points(options, run);
   if (options.component > width) throw UsageError("--pc: the latent has " + std::to_string(width) + " components");
   return sweep_latents(run.z, width, options.component - 1, options.sweep.value_or(run.config.sweep));
@@ -177,7 +190,8 @@ Points choose_points(const VolumesOptions& options, const LoadedRun& run) {
 int run_volumes(const VolumesOptions& options) {
   stop_on_signals();
   const auto device = open_device(options.common);
-  const LoadedRun run = load_run(*device, options.run);
+  LoadedRun run = load_run(*device, options.run);
+  read_latents(run);
   io::create_folders(options.output);
   const Points points = choose_points(options, run);
   const int side = run.stage.model.side;

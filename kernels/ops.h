@@ -11,6 +11,8 @@ struct GatherPixels;
 struct ShiftImages;
 struct EvaluateCtf;
 struct PhaseFlip;
+struct ScalePixels;
+struct ResidualPower;
 struct DecodeSlices;
 struct DecodePoints;
 struct DecodeSlicesBackward;
@@ -56,6 +58,8 @@ struct Ops {
   void (*shift_images)(Device&, const ShiftImages&);
   void (*evaluate_ctf)(Device&, const EvaluateCtf&);
   void (*phase_flip)(Device&, const PhaseFlip&);
+  void (*scale_pixels)(Device&, const ScalePixels&);
+  void (*residual_power)(Device&, const ResidualPower&);
   void (*decode_slices)(Device&, const DecodeSlices&);
   void (*decode_points)(Device&, const DecodePoints&);
   void (*decode_slices_backward)(Device&, const DecodeSlicesBackward&);

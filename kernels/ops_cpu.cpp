@@ -22,6 +22,8 @@ const Ops& cpu_ops() {
       .shift_images = cpu::shift_images,
       .evaluate_ctf = cpu::evaluate_ctf,
       .phase_flip = cpu::phase_flip,
+      .scale_pixels = cpu::scale_pixels,
+      .residual_power = cpu::residual_power,
       .decode_slices = cpu::decode_slices,
       .decode_points = cpu::decode_points,
       .decode_slices_backward = cpu::decode_slices_backward,

@@ -10,7 +10,7 @@ namespace recon {
 
 /// What the classical baseline does (paper §2.2).
 struct BackprojectOptions {
-  int oversampling = 2;    ///< padding of the Fourier grid; 3 has a third of the interpolation error of 2
+  int oversampling = 2;    ///< padding of the Fourier grid; 3: a third of the interpolation error, last shell excepted
   bool regularise = true;  ///< Wiener filter a shell from the FSC of the half maps, on `volume` only
 };
 

@@ -26,8 +26,8 @@ LatticePoints lattice_points(int side, double radius, bool half_space) {
     const bool inside = x >= -half && y >= -half && z >= -half && x < half && y < half && z < half;
     return inside ? ((z + half) * side + y + half) * side + x + half : -1;
   };
-  // −D/2 is stored and +D/2 is not, so the half-space z > 0 is walked as its mirror image z < 0, negated; on the faces at −D/2
-  // stand points whose opposite is not stored, on either side of the plane.
+  // −D/2 is stored and +D/2 is not, so the half-space z > 0 is walked as its mirror image z < 0, negated; on the faces
+  // at −D/2 stand points whose opposite is not stored, on either side of the plane.
   for (int z = -half; z < half; ++z)
     for (int y = -half; y < half; ++y)
       for (int x = -half; x < half; ++x) {

@@ -117,13 +117,13 @@ PoseKept PoseSearch::kept(int64_t images) const {
 }
 
 View<const int32_t> PoseSearch::image_of(int64_t images, int64_t rotations) {
-  if (image_of_rotations_ != rotations || image_of_.size() < images * rotations) {
+  Buffer<int32_t>& numbers = image_of_[rotations];
+  if (numbers.empty()) {
     std::vector<int32_t> host(static_cast<size_t>(config_.chunk_images * rotations));
     for (size_t i = 0; i < host.size(); ++i) host[i] = static_cast<int32_t>(static_cast<int64_t>(i) / rotations);
-    image_of_ = Buffer<int32_t>(*device_, host);
-    image_of_rotations_ = rotations;
+    numbers = Buffer<int32_t>(*device_, host);
   }
-  return image_of_.shaped(1, images * rotations);
+  return numbers.shaped(1, images * rotations);
 }
 
 void PoseSearch::run(SliceSource& source, SliceSource* exact, View<const float> images, View<const float> ctf,

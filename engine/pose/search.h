@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -90,8 +91,8 @@ class PoseSearch {
   Buffer<float> base_slices_, slices_, scores_, best_matrices_, best_shifts_, best_scores_, bound_slices_, bounds_, kept_scores_;
   Buffer<GridRotation> kept_rotations_;
   Buffer<ShiftNode> kept_shifts_;
-  Buffer<int32_t> kept_count_, kept_below_, kept_scored_, image_of_;
-  int64_t image_of_rotations_ = 0;
+  Buffer<int32_t> kept_count_, kept_below_, kept_scored_;
+  std::map<int64_t, Buffer<int32_t>> image_of_;  ///< by rotations an image
   SearchStatistics statistics_;
 };
 

@@ -51,6 +51,8 @@ io::Checkpoint to_checkpoint(const SavedState& state, Trainer& trainer) {
   out.tensors.push_back(tensor("adam.steps", std::vector<int64_t>{weights.steps, weights.average_steps}, {2}));
   out.tensors.push_back(tensor("poses.matrices", state.matrices, {state.images, 3, 3}));
   out.tensors.push_back(tensor("poses.shifts_px", state.shifts, {state.images, 2}));
+  const std::vector<float> weights_of_noise = trainer.weights();
+  out.tensors.push_back(tensor("noise.root_weights", weights_of_noise, flat(weights_of_noise)));
   const Model::Table& table = trainer.model().table();
   if (!table.values.empty()) {
     const int64_t rows = table.values.view().rows, cols = table.values.view().cols;
@@ -107,6 +109,10 @@ void restore_model(const io::Checkpoint& checkpoint, const std::string& file, Mo
   table.first_moments.upload(values_of<float>(checkpoint, "latents.first_moments", file, table.values.size()));
   table.second_moments.upload(values_of<float>(checkpoint, "latents.second_moments", file, table.values.size()));
   table.steps.upload(values_of<int32_t>(checkpoint, "latents.steps", file, table.steps.size()));
+}
+
+void restore_noise(const io::Checkpoint& checkpoint, const std::string& file, Trainer& trainer) {
+  trainer.set_weights(values_of<float>(checkpoint, "noise.root_weights", file, trainer.data().pixel_count()));
 }
 
 }  // namespace recon

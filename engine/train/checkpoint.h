@@ -25,5 +25,7 @@ io::Checkpoint to_checkpoint(const SavedState& state, Trainer& trainer);
 SavedState saved_state(const io::Checkpoint& checkpoint, const std::string& file);
 /// Loads weights, moments and latent table into a model of the same shape.
 void restore_model(const io::Checkpoint& checkpoint, const std::string& file, Model& model);
+/// Loads the noise model's weights.
+void restore_noise(const io::Checkpoint& checkpoint, const std::string& file, Trainer& trainer);
 
 }  // namespace recon

@@ -9,6 +9,12 @@ namespace recon {
 enum class PoseMode { given, search };
 enum class SourceMode { exact, lattice };
 
+/// σ_l of paper eq. 3. The paper's own simplification is white noise (§3.3).
+enum class NoiseMode {
+  white,
+  shells,  ///< one σ² a shell of |k|, estimated from the residuals after every epoch with fixed poses
+};
+
 /// One stage of a run: a model trained for some epochs on the prepared images (paper §3.3, §5.1).
 struct TrainConfig {
   ModelConfig model;
@@ -22,6 +28,7 @@ struct TrainConfig {
   int average_steps = 0;             ///< running average of the weights over about so many steps, used for results; 0: none
   double kl_weight = 1;
   int kl_warmup_epochs = 0;          ///< KL weight rises linearly from 0 over so many epochs
+  NoiseMode noise = NoiseMode::white;
   double train_band = 0;             ///< loss over |k| <= band (1/D); 0: D/2
 
   SearchConfig search;

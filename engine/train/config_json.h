@@ -13,6 +13,7 @@ NLOHMANN_JSON_SERIALIZE_ENUM(Encoding, {{Encoding::geometric, "geometric"},
                                         {Encoding::gaussian, "gaussian"}})
 NLOHMANN_JSON_SERIALIZE_ENUM(PoseMode, {{PoseMode::given, "given"}, {PoseMode::search, "search"}})
 NLOHMANN_JSON_SERIALIZE_ENUM(SourceMode, {{SourceMode::exact, "exact"}, {SourceMode::lattice, "lattice"}})
+NLOHMANN_JSON_SERIALIZE_ENUM(NoiseMode, {{NoiseMode::white, "white"}, {NoiseMode::shells, "shells"}})
 NLOHMANN_JSON_SERIALIZE_ENUM(CtfMode, {{CtfMode::none, "none"}, {CtfMode::model, "model"}, {CtfMode::phase_flip, "phase-flip"}})
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ModelConfig, side, latent, source, decoder_layers, decoder_width, encoder_layers,
@@ -21,7 +22,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SearchConfig, base_level, subdivisions, shift
                                    band_steps, max_kept, bound, per_rotation, overlapping_shifts, finalists, chunk_images)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TrainConfig, model, poses, epochs, batch, learning_rate, encoder_learning_rate,
                                    latent_learning_rate, final_learning_rate, average_steps, kl_weight, kl_warmup_epochs,
-                                   train_band, search, source, random_pose_epochs, search_epochs, search_every, macro_batch,
+                                   noise, train_band, search, source, random_pose_epochs, search_epochs, search_every, macro_batch,
                                    band_start, band_hold_epochs, band_epochs, lattice_bins, seed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PreparationConfig, window, window_inner, window_outer, invert, ctf, band)
 

@@ -139,6 +139,7 @@ class Run {
       trainer.set_poses(state_.matrices, state_.shifts);
     if (found_) {
       restore_model(found_->checkpoint, found_->path, trainer.model());
+      restore_noise(found_->checkpoint, found_->path, trainer);
       trainer.restore(state_.progress);
       found_.reset();
     }

@@ -20,6 +20,28 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+/// Square roots of 1/σ² a shell, from the residual power of every pixel, scaled to a mean weight of 1. A shell's σ² is at least
+/// a thousandth of the largest: no band is trusted without limit.
+std::vector<float> noise_weights(const std::vector<Pixel>& pixels, const std::vector<double>& power) {
+  std::vector<double> sums, counts;
+  const auto shell = [&](size_t p) { return static_cast<size_t>(std::lround(std::hypot(pixels[p].x, pixels[p].y))); };
+  for (size_t p = 0; p < pixels.size(); ++p) {
+    if (shell(p) >= sums.size()) sums.resize(shell(p) + 1, 0), counts.resize(shell(p) + 1, 0);
+    sums[shell(p)] += power[p];
+    counts[shell(p)] += 1;
+  }
+  double largest = 1e-30, mean = 0;
+  for (size_t i = 0; i < sums.size(); ++i) largest = std::max(largest, counts[i] > 0 ? sums[i] / counts[i] : 0);
+  std::vector<double> weights;
+  for (size_t p = 0; p < pixels.size(); ++p) {
+    weights.push_back(1 / std::max(sums[shell(p)] / counts[shell(p)], 1e-3 * largest));
+    mean += weights.back() / static_cast<double>(pixels.size());
+  }
+  std::vector<float> roots;
+  for (const double w : weights) roots.push_back(static_cast<float>(std::sqrt(w / mean)));
+  return roots;
+}
+
 }  // namespace
 
 /// A minibatch's arrays and its tape. Recorded once for a shape, replayed with new image numbers.
@@ -43,6 +65,7 @@ Trainer::Trainer(Device& device, const Dataset& data, const TrainConfig& config)
   for (size_t i = 0; i < identity.size(); i += 9) identity[i] = identity[i + 4] = identity[i + 8] = 1;
   matrices_.upload(identity);
   shifts_.zero();
+  weights_ = Buffer<float>(device, std::vector<float>(static_cast<size_t>(data.pixel_count()), 1.0f));
   if (config_.poses == PoseMode::search) {
     search_ = std::make_unique<PoseSearch>(device, config_.search, data.side, data.host_pixels, data.pixels.view());
     if (config_.source == SourceMode::lattice) lattice_ = std::make_unique<LatticeSource>(*model_);
@@ -138,6 +161,7 @@ void Trainer::end_epoch() {
     std::nth_element(change.begin(), change.begin() + static_cast<int64_t>(change.size() / 2), change.end());
     report_.pose_change_degrees = degrees_of_squared_frobenius(change[change.size() / 2]);
   }
+  if (config_.noise == NoiseMode::shells && stage(epoch_) == Stage::fixed) estimate_noise();
   ++epoch_;
   cursor_ = 0;
 }
@@ -178,30 +202,11 @@ void Trainer::record_step(Step& s) {
   s.kl = Buffer<float>(d, 1, s.batch);
   s.sums = Buffer<double>(d, 1, 2);
   s.sums.zero();
-  if (!data_->ctf.empty()) s.ctf = Buffer<float>(d, s.batch, encoder ? all : s.pixels);
+  const bool weighted = config_.noise != NoiseMode::white;
+  if (!data_->ctf.empty() || weighted) s.ctf = Buffer<float>(d, s.batch, encoder ? all : s.pixels);
   if (encoder) s.encoder_input = Buffer<float>(d, s.batch, all);
-  const View<const Pixel> band{data_->pixels.view().data, 1, s.pixels}, full = data_->pixels.view();
   const View<const int32_t> rows = s.images.view();
-  s.tape.record(
-      [this, &s, band, full, rows, encoder] {
-        gather_rows(*device_, GatherRows{.from = matrices_.view(), .rows = rows, .to = s.matrices.view()});
-        gather_rows(*device_, GatherRows{.from = shifts_.view(), .rows = rows, .to = s.shifts.view()});
-        shift_images(*device_, ShiftImages{.images = data_->images.view(), .source = rows, .shifts = s.shifts.view(), .pixels = band, .out = s.target.view(), .side = data_->side});
-        if (encoder)  // centred when the poses are given (appendix C), as it is when they are searched
-          shift_images(*device_, ShiftImages{.images = data_->images.view(),
-                                             .source = rows,
-                                             .shifts = config_.poses == PoseMode::given ? s.shifts.view() : View<float>{},
-                                             .pixels = full,
-                                             .out = s.encoder_input.view(),
-                                             .side = data_->side});
-        if (s.ctf.empty()) return;
-        const View<const Pixel> wanted = encoder ? full : band;
-        evaluate_ctf(*device_, EvaluateCtf{.parameters = data_->ctf.view(), .source = rows, .pixels = wanted, .out = s.ctf.shaped(s.batch, wanted.cols), .side = data_->side, .pixel_size_angstrom = static_cast<float>(data_->pixel_size_angstrom)});
-        if (!encoder) return;
-        phase_flip(*device_, PhaseFlip{.in = s.encoder_input.view(), .ctf = s.ctf.view(), .out = s.encoder_input.view()});
-        evaluate_ctf(*device_, EvaluateCtf{.parameters = data_->ctf.view(), .source = rows, .pixels = band, .out = s.ctf.shaped(s.batch, band.cols), .side = data_->side, .pixel_size_angstrom = static_cast<float>(data_->pixel_size_angstrom)});
-      },
-      {});
+  s.tape.record([this, &s] { load_minibatch(s); }, {});
   if (encoder) {
     const Var encoded = mlp(s.tape, Tape::constant(s.encoder_input.view()), model_->encoder());
     s.z = reparameterize(s.tape, encoded, rows, config_.seed, scalars_, s.kl.view());
@@ -209,7 +214,70 @@ void Trainer::record_step(Step& s) {
     s.z = gather_latents(s.tape, model_->table().values.view(), rows, scalars_, s.kl.view());
   }
   const View<const float> ctf = s.ctf.empty() ? View<const float>{} : View<const float>(s.ctf.shaped(s.batch, s.pixels));
+  const View<const Pixel> band{data_->pixels.view().data, 1, s.pixels};
   decode_loss(s.tape, model_->decoder_vars(), band, data_->side, s.matrices.view(), s.z, s.target.view(), ctf, scalars_, s.loss.view());
+}
+
+void Trainer::load_minibatch(Step& s) {
+  const View<const Pixel> band{data_->pixels.view().data, 1, s.pixels};
+  const View<const int32_t> rows = s.images.view();
+  gather_rows(*device_, GatherRows{.from = matrices_.view(), .rows = rows, .to = s.matrices.view()});
+  gather_rows(*device_, GatherRows{.from = shifts_.view(), .rows = rows, .to = s.shifts.view()});
+  shift_images(*device_, ShiftImages{.images = data_->images.view(), .source = rows, .shifts = s.shifts.view(), .pixels = band, .out = s.target.view(), .side = data_->side});
+  if (!s.encoder_input.empty()) load_encoder_input(rows, s.shifts.view(), s.encoder_input.view(), s.ctf.view());
+  if (s.ctf.empty()) return;
+  const View<float> ctf = s.ctf.shaped(s.batch, s.pixels);
+  load_ctf(rows, band, ctf);
+  if (config_.noise == NoiseMode::white) return;
+  // The likelihood's weights: both sides of the squared error are multiplied by their square roots.
+  scale_pixels(*device_, ScalePixels{.in = s.target.view(), .factors = weights_.view(), .out = s.target.view()});
+  scale_pixels(*device_, ScalePixels{.in = data_->ctf.empty() ? View<float>{} : ctf, .factors = weights_.view(), .out = ctf});
+}
+
+void Trainer::load_ctf(View<const int32_t> rows, View<const Pixel> pixels, View<float> out) {
+  if (data_->ctf.empty()) return;
+  evaluate_ctf(*device_, EvaluateCtf{.parameters = data_->ctf.view(), .source = rows, .pixels = pixels, .out = out, .side = data_->side, .pixel_size_angstrom = static_cast<float>(data_->pixel_size_angstrom)});
+}
+
+void Trainer::load_encoder_input(View<const int32_t> rows, View<const float> shifts, View<float> out, View<float> ctf) {
+  // Centred when the poses are given (appendix C), as it is when they are searched.
+  shift_images(*device_, ShiftImages{.images = data_->images.view(),
+                                     .source = rows,
+                                     .shifts = config_.poses == PoseMode::given ? shifts : View<const float>{},
+                                     .pixels = data_->pixels.view(),
+                                     .out = out,
+                                     .side = data_->side});
+  if (data_->ctf.empty()) return;
+  load_ctf(rows, data_->pixels.view(), ctf);
+  phase_flip(*device_, PhaseFlip{.in = out, .ctf = ctf, .out = out});
+}
+
+void Trainer::estimate_noise() {
+  constexpr int64_t sample = 500, chunk = 50;
+  const int64_t pixels = data_->pixel_count(), stride = std::max<int64_t>(1, data_->count / sample);
+  std::vector<int32_t> images;
+  for (int64_t i = 0; i < data_->count; i += stride) images.push_back(static_cast<int32_t>(i));
+  const std::vector<float> z = config_.model.latent > 0 ? group_latents(images) : std::vector<float>{};
+  Buffer<double> sums(*device_, 1, pixels);
+  sums.zero();
+  for (int64_t first = 0; first < static_cast<int64_t>(images.size()); first += chunk) {
+    const int64_t count = std::min<int64_t>(chunk, static_cast<int64_t>(images.size()) - first);
+    const Buffer<int32_t> rows(*device_, std::span<const int32_t>(images).subspan(static_cast<size_t>(first), static_cast<size_t>(count)));
+    Buffer<float> matrices(*device_, count, 9), shifts(*device_, count, 2), target(*device_, count, pixels), prediction(*device_, count, pixels), ctf, latents;
+    gather_rows(*device_, GatherRows{.from = matrices_.view(), .rows = rows.view(), .to = matrices.view()});
+    gather_rows(*device_, GatherRows{.from = shifts_.view(), .rows = rows.view(), .to = shifts.view()});
+    shift_images(*device_, ShiftImages{.images = data_->images.view(), .source = rows.view(), .shifts = shifts.view(), .pixels = data_->pixels.view(), .out = target.view(), .side = data_->side});
+    if (!data_->ctf.empty()) ctf = Buffer<float>(*device_, count, pixels);
+    load_ctf(rows.view(), data_->pixels.view(), ctf.view());
+    if (!z.empty()) {
+      const auto width = static_cast<size_t>(config_.model.latent);
+      latents = Buffer<float>(*device_, count, config_.model.latent);
+      latents.upload(std::span(z).subspan(static_cast<size_t>(first) * width, static_cast<size_t>(count) * width));
+    }
+    decode(*device_, DecodeSlices{.net = model_->decoder_net(), .pixels = data_->pixels.view(), .rotations = matrices.view(), .latents = latents.view(), .values = prediction.view(), .side = data_->side});
+    residual_power(*device_, ResidualPower{.prediction = prediction.view(), .target = target.view(), .ctf = ctf.view(), .sums = sums.view()});
+  }
+  weights_.upload(noise_weights(data_->host_pixels, sums.download()));
 }
 
 void Trainer::train_batch(const std::vector<int32_t>& images) {

@@ -57,6 +57,9 @@ class Trainer {
     double loss_sum = 0, kl_sum = 0;
   };
   Progress progress() const { return {epoch_, cursor_, loss_sum_, kl_sum_}; }
+  /// Square roots of the noise model's weights, one a pixel; all 1 for white noise.
+  std::vector<float> weights() const { return weights_.download(); }
+  void set_weights(const std::vector<float>& weights) { weights_.upload(weights); }
   void restore(const Progress& progress);
 
  private:
@@ -71,6 +74,10 @@ class Trainer {
   void search_images(SliceSource& source, const std::vector<int32_t>& images);
   void search_with_latents(const std::vector<int32_t>& images);
   void train_batch(const std::vector<int32_t>& images);
+  void load_minibatch(Step& step);
+  void load_ctf(View<const int32_t> rows, View<const Pixel> pixels, View<float> out);
+  void load_encoder_input(View<const int32_t> rows, View<const float> shifts, View<float> out, View<float> ctf);
+  void estimate_noise();
   std::vector<float> encode(const std::vector<int32_t>& images);
   std::vector<float> group_latents(const std::vector<int32_t>& images);
   Step& step_for(int64_t batch, int64_t pixels);
@@ -83,7 +90,7 @@ class Trainer {
   std::unique_ptr<Model> model_;
   std::unique_ptr<PoseSearch> search_;
   std::unique_ptr<LatticeSource> lattice_;
-  Buffer<float> matrices_, shifts_;
+  Buffer<float> matrices_, shifts_, weights_;
   std::vector<float> last_matrices_;
   std::map<std::pair<int64_t, int64_t>, std::unique_ptr<Step>> steps_;
   StepScalars scalars_;

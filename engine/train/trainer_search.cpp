@@ -92,9 +92,12 @@ void Trainer::search_images(SliceSource& source, const std::vector<int32_t>& ima
   const Buffer<int32_t> rows(d, images);
   Buffer<float> pixels(d, count, data_->pixel_count()), ctf, matrices(d, count, 9), shifts(d, count, 2), latents;
   shift_images(d, ShiftImages{.images = data_->images.view(), .source = rows.view(), .pixels = data_->pixels.view(), .out = pixels.view(), .side = data_->side});
-  if (!data_->ctf.empty()) {
-    ctf = Buffer<float>(d, count, data_->pixel_count());
-    evaluate_ctf(d, EvaluateCtf{.parameters = data_->ctf.view(), .source = rows.view(), .pixels = data_->pixels.view(), .out = ctf.view(), .side = data_->side, .pixel_size_angstrom = static_cast<float>(data_->pixel_size_angstrom)});
+  const bool weighted = config_.noise != NoiseMode::white;
+  if (!data_->ctf.empty() || weighted) ctf = Buffer<float>(d, count, data_->pixel_count());
+  load_ctf(rows.view(), data_->pixels.view(), ctf.view());
+  if (weighted) {
+    scale_pixels(d, ScalePixels{.in = pixels.view(), .factors = weights_.view(), .out = pixels.view()});
+    scale_pixels(d, ScalePixels{.in = data_->ctf.empty() ? View<float>{} : ctf.view(), .factors = weights_.view(), .out = ctf.view()});
   }
   // Finalists are scored exactly with the decoder itself; with a latent the lattice's own z stands in for the image's.
   ExactSource exact(*model_);
@@ -129,21 +132,12 @@ std::vector<float> Trainer::encode(const std::vector<int32_t>& images) {
     const Buffer<int32_t> rows(d, some);
     Buffer<float> shifts(d, count, 2), input(d, count, data_->pixel_count());
     gather_rows(d, GatherRows{.from = shifts_.view(), .rows = rows.view(), .to = shifts.view()});
-    shift_images(d, ShiftImages{.images = data_->images.view(),
-                                .source = rows.view(),
-                                .shifts = config_.poses == PoseMode::given ? shifts.view() : View<float>{},
-                                .pixels = data_->pixels.view(),
-                                .out = input.view(),
-                                .side = data_->side});
-    if (!data_->ctf.empty()) {
-      Buffer<float> ctf(d, count, data_->pixel_count());
-      evaluate_ctf(d, EvaluateCtf{.parameters = data_->ctf.view(), .source = rows.view(), .pixels = data_->pixels.view(), .out = ctf.view(), .side = data_->side, .pixel_size_angstrom = static_cast<float>(data_->pixel_size_angstrom)});
-      phase_flip(d, PhaseFlip{.in = input.view(), .ctf = ctf.view(), .out = input.view()});
-    }
+    Buffer<float> ctf;
+    if (!data_->ctf.empty()) ctf = Buffer<float>(d, count, data_->pixel_count());
+    load_encoder_input(rows.view(), shifts.view(), input.view(), ctf.view());
     Tape tape(d);
     const Var encoded = mlp(tape, Tape::constant(input.view()), model_->encoder());
     tape.forward();
-    Buffer<float> result(d, count, encoded.value.cols);
     std::vector<float> host(static_cast<size_t>(encoded.value.size()));
     d.download(host.data(), encoded.value.data, host.size() * sizeof(float));
     out.insert(out.end(), host.begin(), host.end());

@@ -52,4 +52,17 @@ void phase_flip(Device& device, const PhaseFlip& a) {
   device.ops().phase_flip(device, a);
 }
 
+void scale_pixels(Device& device, const ScalePixels& a) {
+  expect(a.factors.size() >= a.out.cols, "scale_pixels: a factor a pixel is needed");
+  expect(a.in.empty() || (a.in.rows == a.out.rows && a.in.cols == a.out.cols), "scale_pixels: in and out differ in shape");
+  device.ops().scale_pixels(device, a);
+}
+
+void residual_power(Device& device, const ResidualPower& a) {
+  const auto shaped = [&](View<const float> v) { return v.rows == a.target.rows && v.cols == a.target.cols; };
+  expect(shaped(a.prediction) && (a.ctf.empty() || shaped(a.ctf)), "residual_power: shapes differ");
+  expect(a.sums.size() == a.target.cols, "residual_power: one sum a pixel");
+  device.ops().residual_power(device, a);
+}
+
 }  // namespace recon

@@ -57,10 +57,26 @@ struct PhaseFlip {
   View<float> out;        ///< [B, P]
 };
 
+/// out[b, p] = in[b, p] · factors[p]; `in` empty: out[b, p] = factors[p]. in and out may be the same memory.
+struct ScalePixels {
+  View<const float> in;       ///< [B, P] or empty
+  View<const float> factors;  ///< [1, >= P]
+  View<float> out;            ///< [B, P]
+};
+
+/// sums[p] += Σ_b (ctf[b,p] prediction[b,p] − target[b,p])²: the residual power of every pixel.
+struct ResidualPower {
+  View<const float> prediction, target;  ///< [B, P]
+  View<const float> ctf;                 ///< [B, P] or empty for 1
+  View<double> sums;                     ///< [1, P]
+};
+
 void window_images(Device& device, const WindowImages& args);
 void gather_pixels(Device& device, const GatherPixels& args);
 void shift_images(Device& device, const ShiftImages& args);
 void evaluate_ctf(Device& device, const EvaluateCtf& args);
 void phase_flip(Device& device, const PhaseFlip& args);
+void scale_pixels(Device& device, const ScalePixels& args);
+void residual_power(Device& device, const ResidualPower& args);
 
 }  // namespace recon

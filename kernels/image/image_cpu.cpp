@@ -157,4 +157,21 @@ void phase_flip(Device& device, const PhaseFlip& a) {
   });
 }
 
+void scale_pixels(Device&, const ScalePixels& a) {
+  const int64_t pixels = a.out.cols;
+  for (int64_t b = 0; b < a.out.rows; ++b) {
+    float* out = a.out.row(b);
+    const float* in = a.in.empty() ? nullptr : a.in.row(b);
+    for (int64_t p = 0; p < pixels; ++p) out[p] = (in ? in[p] : 1.0f) * a.factors[p];
+  }
+}
+
+void residual_power(Device&, const ResidualPower& a) {
+  for (int64_t b = 0; b < a.target.rows; ++b)
+    for (int64_t p = 0; p < a.target.cols; ++p) {
+      const float e = (a.ctf.empty() ? 1.0f : a.ctf(b, p)) * a.prediction(b, p) - a.target(b, p);
+      a.sums[p] += double(e) * e;
+    }
+}
+
 }  // namespace recon::cpu

@@ -53,7 +53,8 @@ struct Philox {
   }
 };
 
-/// Uniform in (0, 1), 24 bits: (i + ½)/2²⁴. From ½ up a float has no room for the half step and rounds to even; the last would be 1.
+/// Uniform in (0, 1), 24 bits: (i + ½)/2²⁴. From ½ up a float has no room for the half step and rounds to even, which
+/// would make 1 of the last one.
 RECON_HD inline float uniform01(uint32_t word) {
   const float p = (static_cast<float>(word >> 8) + 0.5f) * 0x1p-24f;
   return p < 1 ? p : 0x1.fffffep-1f;

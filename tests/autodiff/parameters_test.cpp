@@ -28,7 +28,8 @@ void set_gradients(Parameters& p, const std::vector<float>& gradients) {
 
 }  // namespace
 
-TEST_CASE("Parameters: tensors stand in one arena in the order they were added, and a decoder's is the kernel's layout") {
+TEST_CASE(
+    "Parameters: tensors stand in one arena in the order they were added, and a decoder's is the kernel's layout") {
   const auto device = Device::cpu(1);
   const Parameters p = two_modules(*device, 1);
   const DecoderShape shape{.features = 2, .latent = 1, .width = 7, .layers = 2, .outputs = 1};
@@ -51,7 +52,8 @@ TEST_CASE("Parameters: initial weights fill ±1/√fan-in evenly, the same bits 
   for (const auto& t : p.tensors()) {
     const double range = 1 / std::sqrt(double(t.fan_in));
     double largest = 0;
-    for (int64_t i = 0; i < t.size(); ++i) largest = std::max(largest, std::abs(double(p.state().values[size_t(t.offset + i)])));
+    for (int64_t i = 0; i < t.size(); ++i)
+      largest = std::max(largest, std::abs(double(p.state().values[size_t(t.offset + i)])));
     CHECK(largest <= range);
     if (t.size() > 20) CHECK(largest > 0.8 * range);
   }
@@ -63,8 +65,9 @@ TEST_CASE("Parameters: Adam steps with a rate a module match the double referenc
   Parameters p = two_modules(*device, 9);
   const auto start = p.state();
   const auto split = static_cast<size_t>(p.modules()[0].size), n = static_cast<size_t>(p.size());
-  AdamState expected[2] = {{widen({start.values.begin(), start.values.begin() + int64_t(split)}), Values(split), Values(split)},
-                           {widen({start.values.begin() + int64_t(split), start.values.end()}), Values(n - split), Values(n - split)}};
+  AdamState expected[2] = {
+      {widen({start.values.begin(), start.values.begin() + int64_t(split)}), Values(split), Values(split)},
+      {widen({start.values.begin() + int64_t(split), start.values.end()}), Values(n - split), Values(n - split)}};
   Values average;
   const float rates[2] = {1e-2f, 3e-3f};
   for (int step = 0; step < 12; ++step) {
@@ -73,8 +76,10 @@ TEST_CASE("Parameters: Adam steps with a rate a module match the double referenc
     set_gradients(p, gradients);
     p.adam_step({rates[0], rates[1]}, 5);
     const Values wide = widen(gradients);
-    adam_step(expected[0], {wide.begin(), wide.begin() + int64_t(split)}, double(rates[0]), double(0.9f), double(0.999f), 1e-8);
-    adam_step(expected[1], {wide.begin() + int64_t(split), wide.end()}, double(rates[1]), double(0.9f), double(0.999f), 1e-8);
+    adam_step(expected[0], {wide.begin(), wide.begin() + int64_t(split)}, double(rates[0]), double(0.9f),
+              double(0.999f), 1e-8);
+    adam_step(expected[1], {wide.begin() + int64_t(split), wide.end()}, double(rates[1]), double(0.9f), double(0.999f),
+              1e-8);
     Values now = expected[0].parameters;
     now.insert(now.end(), expected[1].parameters.begin(), expected[1].parameters.end());
     // The mean of all steps so far, then a window of five.

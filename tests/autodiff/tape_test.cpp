@@ -52,9 +52,12 @@ VaeForward forward(Vae& vae, const Values& decoder, const Values& encoder, Patte
 VaeGradients backward(Vae& vae, const Values& decoder, const Values& encoder) {
   Pattern ignored;
   const VaeForward f = forward(vae, decoder, encoder, ignored);
-  const SliceGradients s = decode_backward(vae.decoder, squared_error_backward(f.slices, vae.target, vae.ctf, vae.loss_scale));
-  const Values dencoded = reparameterize_backward(vae.decoder.slices(), f.layers.back(), vae.noise, s.latents, vae.kl_scale);
-  return {s.parameters, mlp_backward(vae.encoder, mlp_layers(vae.encoder, encoder), f.layers, dencoded).parameters, s.latents};
+  const SliceGradients s =
+      decode_backward(vae.decoder, squared_error_backward(f.slices, vae.target, vae.ctf, vae.loss_scale));
+  const Values dencoded =
+      reparameterize_backward(vae.decoder.slices(), f.layers.back(), vae.noise, s.latents, vae.kl_scale);
+  return {s.parameters, mlp_backward(vae.encoder, mlp_layers(vae.encoder, encoder), f.layers, dencoded).parameters,
+          s.latents};
 }
 
 /// A VAE's tensors as the model lays them out: module 0 the decoder, module 1 the encoder.
@@ -81,19 +84,30 @@ Vae random_vae(uint64_t number) {
   Vae v;
   const int rows = draws.integer(1, 4), latent = draws.integer(1, 4), pairs = draws.integer(1, 12);
   SliceProblem& d = v.decoder;
-  d.shape = {.features = draws.integer(1, 9), .latent = latent, .width = draws.integer(3, 17), .layers = draws.integer(0, 3), .outputs = draws.integer(1, 2), .residual = draws.coin()};
+  d.shape = {.features = draws.integer(1, 9),
+             .latent = latent,
+             .width = draws.integer(3, 17),
+             .layers = draws.integer(0, 3),
+             .outputs = draws.integer(1, 2),
+             .residual = draws.coin()};
   d.side = 2 * draws.integer(2, 16);
   d.pixels = random_pixels(draws, d.side, pairs);
   d.frequencies = draws.wide_normals(3 * d.shape.features, 2);
   d.rotations = widen(random_rotations(draws, rows));
-  v.encoder = {.rows = rows, .inputs = 2 * pairs, .width = draws.integer(3, 17), .outputs = 2 * latent, .layers = draws.integer(0, 3), .residual = d.shape.residual};
+  v.encoder = {.rows = rows,
+               .inputs = 2 * pairs,
+               .width = draws.integer(3, 17),
+               .outputs = 2 * latent,
+               .layers = draws.integer(0, 3),
+               .residual = d.shape.residual};
   v.input = draws.wide_normals(rows * 2 * pairs);
   v.target = draws.wide_normals(rows * 2 * pairs);
   if (draws.coin()) v.ctf = draws.wide_normals(rows * 2 * pairs, 0.7);
   for (int b = 0; b < rows; ++b) v.images.push_back(draws.integer(0, 5000));
   for (const int32_t image : v.images)
     for (int j = 0; j < latent; ++j)
-      v.noise.push_back(double(normal_from(Philox{noise_seed, Purpose::latent_noise}.draw(uint64_t(image) << 32 | noise_epoch, uint32_t(j)).v[0])));
+      v.noise.push_back(double(normal_from(
+          Philox{noise_seed, Purpose::latent_noise}.draw(uint64_t(image) << 32 | noise_epoch, uint32_t(j)).v[0])));
   v.loss_scale = double(static_cast<float>(draws.uniform(0.01, 1)));
   v.kl_scale = double(static_cast<float>(draws.uniform(0.01, 1)));
   return v;
@@ -116,7 +130,9 @@ struct Batch {
     loss = Buffer<float>(d, 1, rows), kl = Buffer<float>(d, 1, rows);
     pixels = on_device(d, v.decoder.pixels);
     images = on_device(d, v.images);
-    scalars = {.epoch = noise_epoch, .loss_scale = static_cast<float>(v.loss_scale), .kl_scale = static_cast<float>(v.kl_scale)};
+    scalars = {.epoch = noise_epoch,
+               .loss_scale = static_cast<float>(v.loss_scale),
+               .kl_scale = static_cast<float>(v.kl_scale)};
     decoder = {v.decoder.shape, frequencies.view(), parameters.module_ref(0)};
   }
 };
@@ -144,8 +160,12 @@ TEST_CASE("VAE reference: the gradient of the whole chain matches central differ
     vae.decoder.frequencies.resize(6);
     const Networks n(*device, vae, number);
     const VaeGradients g = backward(vae, n.decoder_values, n.encoder_values);
-    const auto by_decoder = check_gradient([&](const Values& at, Pattern& p) { return forward(vae, at, n.encoder_values, p).total; }, n.decoder_values, g.decoder);
-    const auto by_encoder = check_gradient([&](const Values& at, Pattern& p) { return forward(vae, n.decoder_values, at, p).total; }, n.encoder_values, g.encoder);
+    const auto by_decoder =
+        check_gradient([&](const Values& at, Pattern& p) { return forward(vae, at, n.encoder_values, p).total; },
+                       n.decoder_values, g.decoder);
+    const auto by_encoder =
+        check_gradient([&](const Values& at, Pattern& p) { return forward(vae, n.decoder_values, at, p).total; },
+                       n.encoder_values, g.encoder);
     worst = std::max({worst, by_decoder.error, by_encoder.error});
     skipped += by_decoder.skipped + by_encoder.skipped, checked += by_decoder.checked + by_encoder.checked;
   }
@@ -154,7 +174,8 @@ TEST_CASE("VAE reference: the gradient of the whole chain matches central differ
   CHECK(skipped < checked / 100);
 }
 
-// The kernels' errors of 1e-6 (tests/kernels) pass through each other: a few times that at the encoder's end of the chain.
+// The kernels' errors of 1e-6 (tests/kernels) pass through each other: a few times that at the encoder's end of the
+// chain.
 TEST_CASE("Tape: encoder, latent, decoder and loss give the gradient of the double reference over 60 random shapes") {
   const auto device = Device::cpu(2);
   double worst_forward = 0, worst_decoder = 0, worst_encoder = 0, worst_z = 0;
@@ -163,20 +184,27 @@ TEST_CASE("Tape: encoder, latent, decoder and loss give the gradient of the doub
     Networks n(*device, vae, number);
     const Batch batch(*device, vae, n.parameters);
     Tape tape(*device);
-    const Var encoded = mlp(tape, Tape::constant(batch.input.view()), mlp_tensors(n.parameters, n.encoder, vae.encoder.residual));
+    const Var encoded =
+        mlp(tape, Tape::constant(batch.input.view()), mlp_tensors(n.parameters, n.encoder, vae.encoder.residual));
     const Var z = reparameterize(tape, encoded, batch.images.view(), noise_seed, batch.scalars, batch.kl.view());
-    decode_loss(tape, batch.decoder, batch.pixels.view(), vae.decoder.side, batch.rotations.view(), z, batch.target.view(), batch.ctf.view(), batch.scalars, batch.loss.view());
+    decode_loss(tape, batch.decoder, batch.pixels.view(), vae.decoder.side, batch.rotations.view(), z,
+                batch.target.view(), batch.ctf.view(), batch.scalars, batch.loss.view());
     tape.forward();
     tape.backward();
     Pattern ignored;
     const VaeForward expected = forward(vae, n.decoder_values, n.encoder_values, ignored);
     const VaeGradients gradients = backward(vae, n.decoder_values, n.encoder_values);
-    worst_forward = std::max({worst_forward, error_of(batch.loss.download(), expected.loss), error_of(batch.kl.download(), expected.kl), error_of(downloaded(*device, z.value), expected.z)});
-    worst_decoder = std::max(worst_decoder, error_of(downloaded(*device, n.parameters.module_ref(0).gradient), gradients.decoder));
-    worst_encoder = std::max(worst_encoder, error_of(downloaded(*device, n.parameters.module_ref(1).gradient), gradients.encoder));
+    worst_forward =
+        std::max({worst_forward, error_of(batch.loss.download(), expected.loss),
+                  error_of(batch.kl.download(), expected.kl), error_of(downloaded(*device, z.value), expected.z)});
+    worst_decoder =
+        std::max(worst_decoder, error_of(downloaded(*device, n.parameters.module_ref(0).gradient), gradients.decoder));
+    worst_encoder =
+        std::max(worst_encoder, error_of(downloaded(*device, n.parameters.module_ref(1).gradient), gradients.encoder));
     worst_z = std::max(worst_z, error_of(downloaded(*device, z.gradient), gradients.z));
   }
-  MESSAGE("worst forward " << worst_forward << ", decoder " << worst_decoder << ", encoder " << worst_encoder << ", z " << worst_z);
+  MESSAGE("worst forward " << worst_forward << ", decoder " << worst_decoder << ", encoder " << worst_encoder << ", z "
+                           << worst_z);
   CHECK(worst_forward < 1e-5);
   CHECK(worst_decoder < 1e-5);
   CHECK(worst_encoder < 1e-5);
@@ -199,14 +227,16 @@ TEST_CASE("Tape: decode_loss is decode and squared_error in one, for a latent ta
     const Buffer<int32_t> which = on_device(*device, order);
     Tape one(*device), two(*device);
     const Var z1 = gather_latents(one, table.view(), which.view(), a.scalars, a.kl.view());
-    decode_loss(one, a.decoder, a.pixels.view(), vae.decoder.side, a.rotations.view(), z1, a.target.view(), a.ctf.view(), a.scalars, a.loss.view());
+    decode_loss(one, a.decoder, a.pixels.view(), vae.decoder.side, a.rotations.view(), z1, a.target.view(),
+                a.ctf.view(), a.scalars, a.loss.view());
     const Var z2 = gather_latents(two, table.view(), which.view(), b.scalars, b.kl.view());
     const Var slices = decode(two, b.decoder, b.pixels.view(), vae.decoder.side, b.rotations.view(), z2);
     squared_error(two, slices, b.target.view(), b.ctf.view(), b.scalars, b.loss.view());
     for (Tape* tape : {&one, &two}) tape->forward(), tape->backward();
     CHECK(a.kl.download() == b.kl.download());
     worst = std::max({worst, relative_error(a.loss.download(), b.loss.download()),
-                      relative_error(downloaded(*device, fused.parameters.module_ref(0).gradient), downloaded(*device, apart.parameters.module_ref(0).gradient)),
+                      relative_error(downloaded(*device, fused.parameters.module_ref(0).gradient),
+                                     downloaded(*device, apart.parameters.module_ref(0).gradient)),
                       relative_error(downloaded(*device, z1.gradient), downloaded(*device, z2.gradient))});
   }
   MESSAGE("worst " << worst);
@@ -214,14 +244,16 @@ TEST_CASE("Tape: decode_loss is decode and squared_error in one, for a latent ta
 }
 
 TEST_CASE("Tape: a replay gives the same bits and allocates nothing") {
-  const auto device = Device::cpu(2);
+  const auto device = Device::cpu(1);  // a second worker's scratch may grow later
   Vae vae = random_vae(7);
   Networks n(*device, vae, 7);
   const Batch batch(*device, vae, n.parameters);
   Tape tape(*device);
-  const Var encoded = mlp(tape, Tape::constant(batch.input.view()), mlp_tensors(n.parameters, n.encoder, vae.encoder.residual));
+  const Var encoded =
+      mlp(tape, Tape::constant(batch.input.view()), mlp_tensors(n.parameters, n.encoder, vae.encoder.residual));
   const Var z = reparameterize(tape, encoded, batch.images.view(), noise_seed, batch.scalars, batch.kl.view());
-  decode_loss(tape, batch.decoder, batch.pixels.view(), vae.decoder.side, batch.rotations.view(), z, batch.target.view(), batch.ctf.view(), batch.scalars, batch.loss.view());
+  decode_loss(tape, batch.decoder, batch.pixels.view(), vae.decoder.side, batch.rotations.view(), z,
+              batch.target.view(), batch.ctf.view(), batch.scalars, batch.loss.view());
   tape.forward();
   tape.backward();
   const auto loss = batch.loss.download(), gradient = downloaded(*device, z.gradient);

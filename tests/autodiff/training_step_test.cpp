@@ -1,12 +1,11 @@
-// One training step of the paper authors' code of January 2020 (shared/data/SOURCES.md), reproduced through the kernels.
+// One training step of the paper authors' code of January 2020 (shared/data/SOURCES.md), reproduced through the
+// kernels.
 #include <doctest/doctest.h>
-
-#include <map>
 
 #include "autodiff/ops.h"
 #include "kernels/image/image.h"
+#include "tests/reference/authors_step.h"
 #include "tests/reference/decoder_reference.h"
-#include "tests/reference/files.h"
 #include "tests/reference/loss_reference.h"
 
 using namespace recon;
@@ -14,7 +13,8 @@ using namespace recon::reference;
 
 namespace {
 
-constexpr int side = 32, per_axis = 16, layers = 10;
+constexpr int side = AuthorsStep::side, per_axis = AuthorsStep::per_axis, layers = AuthorsStep::layers;
+constexpr DecoderShape shape = AuthorsStep::shape;
 
 /// Eq. 7–8 as the authors take them, in cycles; F = 3E, the x family first.
 std::vector<float> geometric_frequencies() {
@@ -25,63 +25,6 @@ std::vector<float> geometric_frequencies() {
           static_cast<float>(side / 2.0 * std::pow(2.0 / side, i / double(per_axis - 1)));
   return out;
 }
-
-/// Where column j of our encoding [sin F | cos F] stands in theirs, [sin E, cos E] an axis.
-size_t their_column(size_t ours) {
-  const size_t features = 3 * per_axis, within = ours % features;
-  return within / per_axis * 2 * per_axis + ours / features * per_axis + within % per_axis;
-}
-
-struct Step {
-  std::map<std::string, Array> file;
-  std::vector<Pixel> pixels;       // paired: 2j + 1 is the opposite of 2j
-  std::vector<size_t> their_pixel;  // of each of ours
-
-  explicit Step(const std::filesystem::path& path) : file(read_npz(path)) {
-    std::map<std::pair<int, int>, size_t> at;
-    const Array& k = file.at("coords0");
-    const auto frequency = [&](int64_t i, int64_t axis) { return static_cast<int>(std::lrint(k(i, axis) * side)); };
-    for (int64_t i = 0; i < k.rows(); ++i) at[{frequency(i, 0), frequency(i, 1)}] = static_cast<size_t>(i);
-    for (const auto& [p, index] : at) {
-      if (p.second < 0 || (p.second == 0 && p.first < 0)) continue;
-      for (const int sign : {1, -1}) {
-        pixels.push_back({static_cast<int16_t>(sign * p.first), static_cast<int16_t>(sign * p.second)});
-        their_pixel.push_back(at.at({sign * p.first, sign * p.second}));
-      }
-    }
-  }
-  static std::vector<float> narrow(const Array& array) { return {array.values.begin(), array.values.end()}; }
-  /// [B, P] in our order of pixels.
-  std::vector<float> images(const std::string& name) const {
-    const Array& from = file.at(name);
-    std::vector<float> out;
-    for (int64_t b = 0; b < from.rows(); ++b)
-      for (const size_t p : their_pixel) out.push_back(static_cast<float>(from(b, static_cast<int64_t>(p))));
-    return out;
-  }
-  /// Tensors w0, g or w1 of a layer (0 the input, 11 the output) in our flat layout's order: weight, then bias.
-  std::vector<float> layer(const std::string& kind, int number) const {
-    const std::string name = kind + "/decoder.main." + std::to_string(2 * number) +
-                             (number == 0 || number > layers ? "" : ".linear");
-    const Array &weight = file.at(name + ".weight"), &bias = file.at(name + ".bias");
-    std::vector<float> out;
-    for (int64_t i = 0; i < weight.rows(); ++i)
-      for (int64_t j = 0; j < weight.columns(); ++j)
-        out.push_back(static_cast<float>(weight(i, number == 0 ? int64_t(their_column(size_t(j))) : j)));
-    out.insert(out.end(), bias.values.begin(), bias.values.end());
-    return out;
-  }
-  std::vector<float> parameters(const std::string& kind) const {
-    std::vector<float> out;
-    for (int i = 0; i <= layers + 1; ++i) {
-      const auto some = layer(kind, i);
-      out.insert(out.end(), some.begin(), some.end());
-    }
-    return out;
-  }
-};
-
-const DecoderShape shape{.features = 3 * per_axis, .latent = 0, .width = 128, .layers = layers, .outputs = 1};
 
 /// The encoding of points [n, 3] out of the decoder itself: a decoder of no layers and width 2, whose two units are
 /// relu(e) and relu(−e), gives any one entry e exactly.
@@ -97,7 +40,8 @@ std::vector<float> encoding(Device& device, const std::vector<float>& points, Vi
     parameters[static_cast<size_t>(probe.weight_offset(1))] = 1;
     parameters[static_cast<size_t>(probe.weight_offset(1) + 1)] = -1;
     const Buffer<float> weights = on_device(device, parameters);
-    decode(device, DecodePoints{.net = {probe, frequencies, weights.view()}, .points = k.view(), .values = values.view()});
+    decode(device,
+           DecodePoints{.net = {probe, frequencies, weights.view()}, .points = k.view(), .values = values.view()});
     const auto column = values.download();
     for (int64_t p = 0; p < count; ++p) out[static_cast<size_t>(p * inputs + i)] = column[static_cast<size_t>(p)];
   }
@@ -112,11 +56,6 @@ void load_decoder(Parameters& parameters, const std::vector<float>& values) {
   REQUIRE(state.values.size() == values.size());
   state.values = values;
   parameters.restore(state);
-}
-
-std::vector<float> tensor_of(const std::vector<float>& flat, int layer) {
-  const auto from = shape.weight_offset(layer), to = layer > layers ? shape.parameter_count() : shape.weight_offset(layer + 1);
-  return {flat.begin() + from, flat.begin() + to};
 }
 
 /// A relu whose double pre-activation is within the floats' error of 0: their code may have taken its other side.
@@ -159,7 +98,7 @@ struct Kinks {
 };
 
 /// All relus of the step that are within 1e-6 of their kink.
-Kinks kinks_of(const Step& step) {
+Kinks kinks_of(const AuthorsStep& step) {
   Kinks k;
   k.problem = {.shape = shape, .side = side, .pixels = step.pixels};
   k.problem.frequencies = widen(geometric_frequencies());
@@ -202,44 +141,15 @@ int take_their_sides(const Kinks& kinks, const std::vector<float>& theirs, Value
   return taken;
 }
 
-/// Worst error of a tensor's gradient, of its largest element.
-double gradient_error(const Step& step, const std::vector<float>& flat) {
-  double worst = 0;
-  for (int i = 0; i <= layers + 1; ++i) worst = std::max(worst, largest_error(tensor_of(flat, i), step.layer("g", i)));
-  return worst;
-}
-
-/// Worst error of the weights after Adam, of a tensor's largest, where the sign of the gradient is certain: where it is
-/// 1e-4 of the tensor's largest at least, which a relu on another side cannot turn. Counts the others.
-double weight_error(const Step& step, const std::vector<float>& flat, int64_t& uncertain) {
-  double worst = 0;
-  for (int i = 0; i <= layers + 1; ++i) {
-    const auto g = step.layer("g", i), w = step.layer("w1", i), ours = tensor_of(flat, i);
-    const auto largest = [](const std::vector<float>& v) {
-      double most = 0;
-      for (const float x : v) most = std::max(most, std::abs(double(x)));
-      return most;
-    };
-    const double certain = 1e-4 * largest(g), scale = largest(w);
-    for (size_t j = 0; j < g.size(); ++j) {
-      if (std::abs(double(g[j])) < certain)
-        ++uncertain;
-      else
-        worst = std::max(worst, std::abs(double(ours[j]) - w[j]) / scale);
-    }
-  }
-  return worst;
-}
-
 struct Outcome {
   std::vector<float> output, loss, gradient, weights;
 };
 
-Outcome run_step(Device& device, const Step& step) {
+Outcome run_step(Device& device, const AuthorsStep& step) {
   Parameters parameters(device);
   load_decoder(parameters, step.parameters("w0"));
   const Buffer<float> frequencies = on_device(device, geometric_frequencies(), 3, shape.features);
-  const Buffer<float> rotations = on_device(device, Step::narrow(step.file.at("rot")), 10, 9);
+  const Buffer<float> rotations = on_device(device, AuthorsStep::narrow(step.file.at("rot")), 10, 9);
   const Buffer<Pixel> pixels = on_device(device, step.pixels);
   const Buffer<float> target = on_device(device, step.images("y_translated"), 10, 796), loss(device, 1, 10);
   const DecoderVars decoder{shape, frequencies.view(), parameters.module_ref(0)};
@@ -249,7 +159,8 @@ Outcome run_step(Device& device, const Step& step) {
   squared_error(tape, slices, target.view(), {}, scalars, loss.view());
   tape.forward();
   tape.backward();
-  Outcome out{std::vector<float>(7960), loss.download(), std::vector<float>(static_cast<size_t>(parameters.size())), {}};
+  Outcome out{
+      std::vector<float>(7960), loss.download(), std::vector<float>(static_cast<size_t>(parameters.size())), {}};
   device.download(out.output.data(), slices.value.data, out.output.size() * sizeof(float));
   device.download(out.gradient.data(), parameters.module_ref(0).gradient.data, out.gradient.size() * sizeof(float));
   parameters.adam_step({1e-4f}, 0);
@@ -266,7 +177,7 @@ TEST_CASE("the authors' step: encoding and shifted images are theirs to 1e-5") {
     MESSAGE("reference data not found: skipped");
     return;
   }
-  const Step step(folder / "reference/step_hartley_geom_ft.npz");
+  const AuthorsStep step(folder / "reference/step_hartley_geom_ft.npz", AuthorsStep::all_pixels());
   REQUIRE(step.pixels.size() == 796);
   const auto device = Device::cpu(2);
   const Buffer<float> frequencies = on_device(*device, geometric_frequencies(), 3, shape.features);
@@ -280,49 +191,52 @@ TEST_CASE("the authors' step: encoding and shifted images are theirs to 1e-5") {
   double worst = 0;
   for (size_t i = 0; i < 5; ++i)
     for (size_t j = 0; j < 96; ++j)
-      worst = std::max(worst, std::abs(double(ours[96 * i + j]) - theirs(int64_t(i), int64_t(their_column(j)))));
+      worst = std::max(worst,
+                       std::abs(double(ours[96 * i + j]) - theirs(int64_t(i), int64_t(AuthorsStep::their_column(j)))));
   MESSAGE("largest difference of an encoding: " << worst);
   CHECK(worst < 1e-5);
 
   const Buffer<float> images = on_device(*device, step.images("y"), 10, 796), out(*device, 10, 796);
-  const Buffer<float> shifts = on_device(*device, Step::narrow(step.file.at("trans_px")), 10, 2);
+  const Buffer<float> shifts = on_device(*device, AuthorsStep::narrow(step.file.at("trans_px")), 10, 2);
   const Buffer<Pixel> pixels = on_device(*device, step.pixels);
-  shift_images(*device, {.images = images.view(), .shifts = shifts.view(), .pixels = pixels.view(), .out = out.view(), .side = side});
+  shift_images(
+      *device,
+      {.images = images.view(), .shifts = shifts.view(), .pixels = pixels.view(), .out = out.view(), .side = side});
   const double shifted = largest_error(out.download(), step.images("y_translated"));
   MESSAGE("shifted images, of their maximum: " << shifted);
   CHECK(shifted < 1e-5);
 }
 
-// Errors are of a tensor's largest element: entries near 0 have no relative error. Of the step's 11 million relus some 20 lie within 1e-6
-// of their kink, and the authors' floats took 2 of them on the other side than exact arithmetic does (layer 8, image 1, by
-// 7e-8, and layer 7, image 9, by 1e-7), which moves gradients by 7e-5 of their largest. So our gradient is held to theirs
-// after such whole changes only; what is left must be rounding.
+// Errors are of a tensor's largest element: entries near 0 have no relative error. Of the step's 11 million relus some
+// 20 lie within 1e-6 of their kink, and the authors' floats took 2 of them on the other side than exact arithmetic does
+// (layer 8, image 1, by 7e-8, and layer 7, image 9, by 1e-7), which moves gradients by 7e-5 of their largest. So our
+// gradient is held to theirs after such whole changes only; what is left must be rounding.
 TEST_CASE("the authors' step: output, loss, gradients and weights after Adam are theirs to 1e-5") {
   const auto folder = data_folder();
   if (folder.empty()) {
     MESSAGE("reference data not found: skipped");
     return;
   }
-  const Step step(folder / "reference/step_hartley_geom_ft.npz");
+  const AuthorsStep step(folder / "reference/step_hartley_geom_ft.npz", AuthorsStep::all_pixels());
   const auto device = Device::cpu(2);
   const Outcome ours = run_step(*device, step);
   const double output = largest_error(ours.output, step.images("yhat"));
   double sum = 0;
   for (const float v : ours.loss) sum += double(v);
   const double loss = std::abs(sum / 7960 / step.file.at("loss").values[0] - 1);
-  const double before = gradient_error(step, ours.gradient);
+  const double before = step.gradient_error(ours.gradient);
   Values gradient = widen(ours.gradient);
   const int taken = take_their_sides(kinks_of(step), step.parameters("g"), gradient);
-  const double after = gradient_error(step, narrow(gradient));
-  int64_t uncertain = 0;
-  const double weights = weight_error(step, ours.weights, uncertain);
+  const double after = step.gradient_error(narrow(gradient));
+  const auto weights = step.compare_weights(ours.weights);
   MESSAGE("output " << output << ", loss " << loss << ", gradients " << before << ", after " << taken
-                    << " relus took their side " << after << ", weights " << weights << " (uncertain: " << uncertain << ")");
+                    << " relus took their side " << after << ", weights " << weights.worst
+                    << " (uncertain: " << weights.uncertain << ")");
   CHECK(output < 1e-5);
   CHECK(loss < 1e-5);
   CHECK(before < 2e-4);
   CHECK(after < 1e-5);
   CHECK(taken <= 6);
-  CHECK(weights < 1e-5);
-  CHECK(uncertain < 177665 / 50);
+  CHECK(weights.worst < 1e-5);
+  CHECK(weights.uncertain < 177665 / 50);
 }

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "engine/analyze/fsc.h"
+#include "engine/analyze/transform.h"
 #include "engine/geometry/lattice.h"
 #include "engine/simulate/simulate.h"
 #include "kernels/fourier/fourier.h"
@@ -162,6 +163,40 @@ TEST_CASE("halves of noisy images agree where the signal is and the Wiener filte
     plain += whole * whole;
   }
   CHECK(filtered < 0.9 * plain);
+}
+
+TEST_CASE("a map from poses of another frame, origin and hand is brought onto the truth by the poses' alignment") {
+  const auto device = Device::cpu(2);
+  const GaussianModel model = one_bond_complex(32);
+  const auto truth = model_volume(*device, model, 0.5);
+  for (const bool flipped : {false, true}) {
+    ImageSet set = simulated(*device, model, 300, false, 0);
+    const std::vector<Matrix3> true_rotations = set.rotations;
+    const auto host = set.shifts.download();
+    const std::vector<double> true_shifts(host.begin(), host.end());
+    const Matrix3 q = random_rotation({3, Purpose::test}, 1);
+    const Vector3 offset = {0.7, -1.1, 0.4};
+    std::vector<double> shifts = true_shifts;
+    for (size_t i = 0; i < set.rotations.size(); ++i) {
+      Matrix3 r = multiply(true_rotations[i], transpose(q));  // R_true = M R M Q
+      if (flipped) r = {r[0], r[1], -r[2], r[3], r[4], -r[5], -r[6], -r[7], r[8]};
+      set.rotations[i] = r;
+      const Vector3 moved = multiply(true_rotations[i], offset);
+      shifts[2 * i] += moved[0];
+      shifts[2 * i + 1] += moved[1];
+    }
+    set.shifts.upload(std::vector<float>(shifts.begin(), shifts.end()));
+    const auto elsewhere = reconstruct(*device, set, 300).volume;
+    const PoseErrors errors = align_poses(set.rotations, true_rotations, shifts, true_shifts);
+    CHECK(errors.alignment.flipped == flipped);
+    CHECK(errors.degrees_median < 1e-3);
+    CHECK(errors.shift_median_px < 1e-3);
+    const auto aligned = transform_volume(*device, elsewhere, 32, errors.alignment);
+    const auto before = fourier_shell_correlation(*device, elsewhere, truth, 32);
+    const auto after = fourier_shell_correlation(*device, aligned, truth, 32);
+    CHECK(mean_correlation(before) < 0.5);
+    CHECK(*std::min_element(after.begin(), after.begin() + 10) > 0.997);
+  }
 }
 
 TEST_CASE("counts that differ are refused") {

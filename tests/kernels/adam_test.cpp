@@ -15,14 +15,21 @@ struct Moments {
 };
 
 /// `steps` steps on `start`, a fresh gradient each.
-Moments run(Device& d, const std::vector<float>& start, const std::vector<std::vector<float>>& gradients, float rate, float scale) {
+Moments run(Device& d, const std::vector<float>& start, const std::vector<std::vector<float>>& gradients, float rate,
+            float scale) {
   const auto n = static_cast<int64_t>(start.size());
   const Buffer<float> p = on_device(d, start), first(d, 1, n), second(d, 1, n);
   Buffer<float> g(d, 1, n);
   first.zero(), second.zero();
   for (size_t i = 0; i < gradients.size(); ++i) {
     g.upload(gradients[i]);
-    adam(d, Adam{.parameters = p.view(), .gradients = g.view(), .first_moments = first.view(), .second_moments = second.view(), .learning_rate = rate, .step = static_cast<int64_t>(i) + 1, .gradient_scale = scale});
+    adam(d, Adam{.parameters = p.view(),
+                 .gradients = g.view(),
+                 .first_moments = first.view(),
+                 .second_moments = second.view(),
+                 .learning_rate = rate,
+                 .step = static_cast<int64_t>(i) + 1,
+                 .gradient_scale = scale});
     CHECK(g.download() == std::vector<float>(start.size(), 0.0f));
   }
   return {p.download(), first.download(), second.download()};
@@ -36,7 +43,8 @@ std::vector<std::vector<float>> random_gradients(Draws& draws, int64_t n, int st
 
 }  // namespace
 
-// Moments and step are a dozen roundings of 2⁻²⁴ in quadrature; parameters start at 0, so that steps are not hidden behind them.
+// Moments and step are a dozen roundings of 2⁻²⁴ in quadrature; parameters start at 0, so that steps are not hidden
+// behind them.
 TEST_CASE("Adam: parameters and moments match the double reference over 120 random runs") {
   const auto device = Device::cpu(2);
   double worst = 0;
@@ -53,8 +61,8 @@ TEST_CASE("Adam: parameters and moments match the double reference over 120 rand
       adam_step(expected, scaled, double(rate), double(0.9f), double(0.999f), double(1e-8f));
     }
     const Moments got = run(*device, start, gradients, rate, scale);
-    worst = std::max({worst, relative_error(got.parameters, expected.parameters), relative_error(got.first, expected.first),
-                      relative_error(got.second, expected.second)});
+    worst = std::max({worst, relative_error(got.parameters, expected.parameters),
+                      relative_error(got.first, expected.first), relative_error(got.second, expected.second)});
   }
   MESSAGE("worst " << worst);
   CHECK(worst < 2e-6);
@@ -77,12 +85,14 @@ TEST_CASE("Adam: rows of a table move by their own step counts, and rows that ar
     Draws draws(400 + number);
     const int64_t rows = draws.integer(2, 20), width = draws.integer(1, 16);
     const auto start = draws.normals(rows * width);
-    const Buffer<float> table = on_device(*device, start, rows, width), first(*device, rows, width), second(*device, rows, width);
+    const Buffer<float> table = on_device(*device, start, rows, width), first(*device, rows, width),
+                        second(*device, rows, width);
     const Buffer<int32_t> steps(*device, 1, rows);
     first.zero(), second.zero(), steps.zero();
     std::vector<AdamState> expected;
     for (int64_t r = 0; r < rows; ++r)
-      expected.push_back({widen({start.begin() + r * width, start.begin() + (r + 1) * width}), Values(size_t(width)), Values(size_t(width))});
+      expected.push_back({widen({start.begin() + r * width, start.begin() + (r + 1) * width}), Values(size_t(width)),
+                          Values(size_t(width))});
     for (int step = 0; step < 4; ++step) {
       std::vector<int32_t> named;
       for (int32_t r = 0; r + 1 < rows; ++r)
@@ -91,9 +101,17 @@ TEST_CASE("Adam: rows of a table move by their own step counts, and rows that ar
       const auto gradients = draws.normals(int64_t(named.size()) * width);
       const Buffer<int32_t> which = on_device(*device, named);
       const Buffer<float> g = on_device(*device, gradients, int64_t(named.size()), width);
-      adam_rows(*device, AdamRows{.parameters = table.view(), .first_moments = first.view(), .second_moments = second.view(), .steps = steps.view(), .rows = which.view(), .gradients = g.view(), .learning_rate = 0.05f});
+      adam_rows(*device, AdamRows{.parameters = table.view(),
+                                  .first_moments = first.view(),
+                                  .second_moments = second.view(),
+                                  .steps = steps.view(),
+                                  .rows = which.view(),
+                                  .gradients = g.view(),
+                                  .learning_rate = 0.05f});
       for (size_t i = 0; i < named.size(); ++i)
-        adam_step(expected[size_t(named[i])], widen({gradients.begin() + int64_t(i) * width, gradients.begin() + int64_t(i + 1) * width}), double(0.05f), double(0.9f), double(0.999f), double(1e-8f));
+        adam_step(expected[size_t(named[i])],
+                  widen({gradients.begin() + int64_t(i) * width, gradients.begin() + int64_t(i + 1) * width}),
+                  double(0.05f), double(0.9f), double(0.999f), double(1e-8f));
     }
     Values all;
     for (const auto& row : expected) all.insert(all.end(), row.parameters.begin(), row.parameters.end());
@@ -112,7 +130,8 @@ TEST_CASE("Adam: the average follows the weights by its rate") {
   const Buffer<float> p = on_device(*device, weights), average = on_device(*device, before);
   average_weights(*device, AverageWeights{.parameters = p.view(), .average = average.view(), .rate = 0.25f});
   Values expected;
-  for (size_t i = 0; i < before.size(); ++i) expected.push_back(double(before[i]) + 0.25 * (double(weights[i]) - double(before[i])));
+  for (size_t i = 0; i < before.size(); ++i)
+    expected.push_back(double(before[i]) + 0.25 * (double(weights[i]) - double(before[i])));
   CHECK(relative_error(average.download(), expected) < 2e-7);  // three roundings of 2⁻²⁴
   average_weights(*device, AverageWeights{.parameters = p.view(), .average = average.view(), .rate = 1});
   CHECK(relative_error(average.download(), widen(weights)) < 1e-7);
@@ -121,12 +140,16 @@ TEST_CASE("Adam: the average follows the weights by its rate") {
 TEST_CASE("Adam: sizes that differ and steps below 1 are refused at the seam") {
   const auto device = Device::cpu(1);
   const Buffer<float> three(*device, 1, 3), four(*device, 1, 4);
-  const Adam a{.parameters = three.view(), .gradients = three.view(), .first_moments = three.view(), .second_moments = three.view()};
+  const Adam a{.parameters = three.view(),
+               .gradients = three.view(),
+               .first_moments = three.view(),
+               .second_moments = three.view()};
   Adam bad = a;
   bad.gradients = four.view();
   CHECK_THROWS_AS(adam(*device, bad), ContractError);
   bad = a;
   bad.step = 0;
   CHECK_THROWS_AS(adam(*device, bad), ContractError);
-  CHECK_THROWS_AS(average_weights(*device, AverageWeights{.parameters = three.view(), .average = four.view()}), ContractError);
+  CHECK_THROWS_AS(average_weights(*device, AverageWeights{.parameters = three.view(), .average = four.view()}),
+                  ContractError);
 }

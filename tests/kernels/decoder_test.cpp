@@ -40,7 +40,8 @@ void fill(Draws& draws, Case& c, int slices, int pairs) {
   p.rotations = widen(random_rotations(draws, slices));
   const int rows = draws.coin() ? slices : draws.integer(1, 5);
   p.latents = draws.wide_normals(int64_t{rows} * p.shape.latent);
-  for (int s = 0; s < slices && (rows != slices || draws.coin()); ++s) p.latent_of.push_back(draws.integer(0, rows - 1));
+  for (int s = 0; s < slices && (rows != slices || draws.coin()); ++s)
+    p.latent_of.push_back(draws.integer(0, rows - 1));
   if (static_cast<int>(p.latent_of.size()) != slices) p.latent_of.clear();
   if (rows != slices && p.latent_of.empty()) p.latents = draws.wide_normals(int64_t{slices} * p.shape.latent);
   for (int s = 0; s < slices && slices > 1 && draws.integer(0, 3) > 0; ++s) p.active.push_back(draws.integer(0, 2) > 0);
@@ -58,18 +59,34 @@ Case random_case(uint64_t seed) {
   Draws draws(seed);
   Case c;
   DecoderShape& s = c.problem.shape;
-  s = {.features = draws.integer(1, 9), .latent = draws.integer(0, 3), .width = draws.integer(1, 21), .layers = draws.integer(0, 3)};
+  s = {.features = draws.integer(1, 9),
+       .latent = draws.integer(0, 3),
+       .width = draws.integer(1, 21),
+       .layers = draws.integer(0, 3)};
   s.outputs = draws.integer(1, 2);
   s.residual = draws.coin();
   int slices = draws.integer(1, 4), pairs = draws.integer(1, 9);
   switch (seed % 8) {
-    case 0: s.width = draws.integer(30, 70), s.features = draws.integer(10, 50), slices = 1; break;
-    case 1: pairs = draws.integer(60, 210), s.width = draws.integer(1, 9), s.layers = draws.integer(0, 1), slices = 2; break;
-    case 2: s.layers = draws.integer(4, 12); break;
-    case 3: s.latent = draws.integer(4, 16); break;
-    case 4: pairs = 1, slices = 1; break;
-    case 5: slices = draws.integer(20, 40), pairs = draws.integer(1, 3), s.layers = draws.integer(0, 1); break;
-    default: break;
+    case 0:
+      s.width = draws.integer(30, 70), s.features = draws.integer(10, 50), slices = 1;
+      break;
+    case 1:
+      pairs = draws.integer(60, 210), s.width = draws.integer(1, 9), s.layers = draws.integer(0, 1), slices = 2;
+      break;
+    case 2:
+      s.layers = draws.integer(4, 12);
+      break;
+    case 3:
+      s.latent = draws.integer(4, 16);
+      break;
+    case 4:
+      pairs = 1, slices = 1;
+      break;
+    case 5:
+      slices = draws.integer(20, 40), pairs = draws.integer(1, 3), s.layers = draws.integer(0, 1);
+      break;
+    default:
+      break;
   }
   fill(draws, c, slices, pairs);
   return c;
@@ -116,8 +133,12 @@ Gradients kernel_gradients(Device& d, const Case& c, float start, bool keep_valu
   const int64_t latent = c.problem.shape.latent;
   Buffer<float> target, ctf, loss, dvalues, dlatents;
   const Buffer<float> dparameters = on_device(d, std::vector<float>(c.problem.parameters.size(), start));
-  if (latent > 0) dlatents = on_device(d, std::vector<float>(static_cast<size_t>(slices * latent), start), slices, latent);
-  DecodeSlicesBackward a{.forward = at.args, .scale = static_cast<float>(c.scale), .dparameters = dparameters.view(), .dlatents = dlatents.view()};
+  if (latent > 0)
+    dlatents = on_device(d, std::vector<float>(static_cast<size_t>(slices * latent), start), slices, latent);
+  DecodeSlicesBackward a{.forward = at.args,
+                         .scale = static_cast<float>(c.scale),
+                         .dparameters = dparameters.view(),
+                         .dlatents = dlatents.view()};
   if (!keep_values) a.forward.values = {};
   if (c.from_loss) {
     target = on_device(d, narrow(c.target), slices, count);
@@ -171,7 +192,12 @@ TEST_CASE("Decoder reference: its gradients match central differences to 1e-6") 
   for (uint64_t seed = 0; seed < 32; ++seed) {
     Draws draws(1000 + seed);
     Case c;
-    c.problem.shape = {.features = 2, .latent = int(seed / 2 % 4), .width = 5, .layers = 2, .outputs = 1 + int(seed % 2), .residual = seed / 8 % 2 == 0};
+    c.problem.shape = {.features = 2,
+                       .latent = int(seed / 2 % 4),
+                       .width = 5,
+                       .layers = 2,
+                       .outputs = 1 + int(seed % 2),
+                       .residual = seed / 8 % 2 == 0};
     fill(draws, c, 2, 2);
     c.problem.active.clear();
     c.ctf = seed < 16 ? Values{} : draws.wide_normals(8, 0.7);
@@ -184,14 +210,16 @@ TEST_CASE("Decoder reference: its gradients match central differences to 1e-6") 
       return sum;
     };
     const GradientCheck by_parameters =
-        check_gradient([&](const Values& at, Pattern& pattern) { return p.parameters = at, loss(pattern); }, p.parameters, expected.gradients.parameters);
+        check_gradient([&](const Values& at, Pattern& pattern) { return p.parameters = at, loss(pattern); },
+                       p.parameters, expected.gradients.parameters);
     p.parameters = c.problem.parameters;
     Values by_row(p.latents.size());
     for (size_t s = 0; s < p.slices() && p.shape.latent > 0; ++s)
       for (size_t j = 0; j < size_t(p.shape.latent); ++j)
-        by_row[static_cast<size_t>(p.latent(s) - p.latents.data()) + j] += expected.gradients.latents[s * size_t(p.shape.latent) + j];
-    const GradientCheck by_latents =
-        check_gradient([&](const Values& at, Pattern& pattern) { return p.latents = at, loss(pattern); }, p.latents, by_row);
+        by_row[static_cast<size_t>(p.latent(s) - p.latents.data()) + j] +=
+            expected.gradients.latents[s * size_t(p.shape.latent) + j];
+    const GradientCheck by_latents = check_gradient(
+        [&](const Values& at, Pattern& pattern) { return p.latents = at, loss(pattern); }, p.latents, by_row);
     worst = std::max({worst, by_parameters.error, by_latents.error});
     skipped += by_parameters.skipped + by_latents.skipped;
     checked += by_parameters.checked + by_latents.checked;
@@ -201,10 +229,10 @@ TEST_CASE("Decoder reference: its gradients match central differences to 1e-6") 
   CHECK(skipped < checked / 100);
 }
 
-// An encoding entry is wrong by 2π·turns·2⁻²⁴ for a few roundings: about 1e-6 for the 2 turns of these frequencies; a layer of K
-// inputs adds 2⁻²⁴√K of its norm, and 13 layers in quadrature stay below that. So 1e-5 leaves a factor of ten for small cases,
-// where nothing averages. A gradient meets each error twice. Cases with a relu nearer to its kink than 1e-5 are redrawn:
-// there the floats may take the other side.
+// An encoding entry is wrong by 2π·turns·2⁻²⁴ for a few roundings: about 1e-6 for the 2 turns of these frequencies; a
+// layer of K inputs adds 2⁻²⁴√K of its norm, and 13 layers in quadrature stay below that. So 1e-5 leaves a factor of
+// ten for small cases, where nothing averages. A gradient meets each error twice. Cases with a relu nearer to its kink
+// than 1e-5 are redrawn: there the floats may take the other side.
 TEST_CASE("Decoder: values, losses and gradients match the double reference over 400 random shapes") {
   const auto device = Device::cpu(2);
   double worst_values = 0, worst_loss = 0, worst_parameters = 0, worst_latents = 0;
@@ -220,10 +248,12 @@ TEST_CASE("Decoder: values, losses and gradients match the double reference over
     decode(*device, forward.args);
     INFO("case " << number);
     CHECK(forward.values.download() == got.values);
-    worst_values = std::max(worst_values, relative_error(got.values, expected.values, floor_of(expected.values.size())));
+    worst_values =
+        std::max(worst_values, relative_error(got.values, expected.values, floor_of(expected.values.size())));
     worst_loss = std::max(worst_loss, relative_error(got.loss, expected.loss, floor_of(expected.loss.size())));
-    worst_parameters = std::max(worst_parameters, relative_error(added(got.parameters, start), expected.gradients.parameters,
-                                                                 floor_of(expected.gradients.parameters.size())));
+    worst_parameters =
+        std::max(worst_parameters, relative_error(added(got.parameters, start), expected.gradients.parameters,
+                                                  floor_of(expected.gradients.parameters.size())));
     worst_latents = std::max(worst_latents, relative_error(added(got.latents, start), expected.gradients.latents,
                                                            floor_of(expected.gradients.latents.size())));
   }
@@ -251,13 +281,16 @@ TEST_CASE("Decoder: points match the double reference, with one output and with 
     Pattern ignored;
     const Values wide_z = widen(z);
     for (int i = 0; i < count; ++i) {
-      const double k[3] = {double(points[size_t(3 * i)]), double(points[size_t(3 * i + 1)]), double(points[size_t(3 * i + 2)])};
+      const double k[3] = {double(points[size_t(3 * i)]), double(points[size_t(3 * i + 1)]),
+                           double(points[size_t(3 * i + 2)])};
       const Values out = mlp(p.mlp(), layers, decoder_input(p.shape, p.frequencies, k, wide_z.data()), ignored).back();
       expected.insert(expected.end(), out.begin(), out.end());
     }
     const OnDevice at(*device, p);
-    const Buffer<float> k = on_device(*device, points, count, 3), latent = on_device(*device, z), values(*device, count, p.shape.outputs);
-    decode(*device, DecodePoints{.net = at.args.net, .points = k.view(), .latent = latent.view(), .values = values.view()});
+    const Buffer<float> k = on_device(*device, points, count, 3), latent = on_device(*device, z),
+                        values(*device, count, p.shape.outputs);
+    decode(*device,
+           DecodePoints{.net = at.args.net, .points = k.view(), .latent = latent.view(), .values = values.view()});
     worst = std::max(worst, relative_error(values.download(), expected, floor_of(expected.size())));
   }
   MESSAGE("worst " << worst);
@@ -282,7 +315,8 @@ TEST_CASE("Decoder: slices, losses and gradients have the same bits for 1, 2 and
     }
 }
 
-TEST_CASE("Decoder: a half-space pair is the two values of one network, whichever side of the plane its pixel falls on") {
+TEST_CASE(
+    "Decoder: a half-space pair is the two values of one network, whichever side of the plane its pixel falls on") {
   const auto device = Device::cpu(1);
   Draws draws(3);
   SliceProblem p;

@@ -22,7 +22,8 @@ struct Case {
     Values out;
     for (const int32_t image : images)
       for (uint32_t j = 0; j < width; ++j)
-        out.push_back(double(normal_from(Philox{seed, Purpose::latent_noise}.draw(uint64_t(image) << 32 | epoch, j).v[0])));
+        out.push_back(
+            double(normal_from(Philox{seed, Purpose::latent_noise}.draw(uint64_t(image) << 32 | epoch, j).v[0])));
     return out;
   }
 };
@@ -50,14 +51,24 @@ Result run(Device& d, const Case& c, float start) {
                       dz = on_device(d, c.dz, c.rows, c.width),
                       dencoded = on_device(d, std::vector<float>(c.encoded.size(), start), c.rows, 2 * c.width);
   const Buffer<int32_t> images = on_device(d, c.images);
-  reparameterize(d, Reparameterize{.encoded = encoded.view(), .images = images.view(), .z = z.view(), .kl = kl.view(), .seed = c.seed, .epoch = c.epoch});
-  reparameterize_backward(d, ReparameterizeBackward{.encoded = encoded.view(), .z = z.view(), .dz = dz.view(), .dencoded = dencoded.view(), .kl_scale = c.kl_scale});
+  reparameterize(d, Reparameterize{.encoded = encoded.view(),
+                                   .images = images.view(),
+                                   .z = z.view(),
+                                   .kl = kl.view(),
+                                   .seed = c.seed,
+                                   .epoch = c.epoch});
+  reparameterize_backward(d, ReparameterizeBackward{.encoded = encoded.view(),
+                                                    .z = z.view(),
+                                                    .dz = dz.view(),
+                                                    .dencoded = dencoded.view(),
+                                                    .kl_scale = c.kl_scale});
   return {z.download(), kl.download(), dencoded.download()};
 }
 
 }  // namespace
 
-TEST_CASE("Latent reference: gradients of reparameterisation, KL divergence and prior match central differences to 1e-6") {
+TEST_CASE(
+    "Latent reference: gradients of reparameterisation, KL divergence and prior match central differences to 1e-6") {
   double worst = 0;
   for (uint64_t number = 0; number < 50; ++number) {
     Case c = random_case(number);
@@ -68,7 +79,8 @@ TEST_CASE("Latent reference: gradients of reparameterisation, KL divergence and 
       const Reparameterized r = reparameterize(rows, at, noise);
       return dot(r.z, dz) + scale * dot(r.kl, Values(rows, 1.0));
     };
-    worst = std::max(worst, check_gradient(objective, encoded, reparameterize_backward(rows, encoded, noise, dz, scale)).error);
+    worst = std::max(
+        worst, check_gradient(objective, encoded, reparameterize_backward(rows, encoded, noise, dz, scale)).error);
     const auto prior = [&](const Values& at, Pattern&) { return 0.7 * dot(latent_prior(rows, at), Values(rows, 1.0)); };
     worst = std::max(worst, check_gradient(prior, dz, latent_prior_backward(dz, 0.7)).error);
   }
@@ -76,8 +88,8 @@ TEST_CASE("Latent reference: gradients of reparameterisation, KL divergence and 
   CHECK(worst < 1e-6);
 }
 
-// exp and a few products in floats: some 2⁻²⁴ each of terms as large as the result but for z − μ, which loses what μ is larger than
-// σε: a factor of ten at the far end of these draws.
+// exp and a few products in floats: some 2⁻²⁴ each of terms as large as the result but for z − μ, which loses what μ is
+// larger than σε: a factor of ten at the far end of these draws.
 TEST_CASE("Latent: values and gradients match the double reference over 200 random shapes") {
   const auto device = Device::cpu(2);
   double worst = 0;
@@ -90,8 +102,9 @@ TEST_CASE("Latent: values and gradients match the double reference over 200 rand
     const Result got = run(*device, c, start);
     Values added = widen(got.dencoded);
     for (double& v : added) v -= double(start);
-    worst = std::max({worst, relative_error(got.z, expected.z), relative_error(got.kl, expected.kl),
-                      relative_error(added, reparameterize_backward(rows, encoded, noise, widen(c.dz), double(c.kl_scale)), 0.1)});
+    worst = std::max(
+        {worst, relative_error(got.z, expected.z), relative_error(got.kl, expected.kl),
+         relative_error(added, reparameterize_backward(rows, encoded, noise, widen(c.dz), double(c.kl_scale)), 0.1)});
   }
   MESSAGE("worst " << worst);
   CHECK(worst < 2e-6);
@@ -127,15 +140,17 @@ TEST_CASE("Latent: gathered rows, their prior and its gradient match the double 
       numbers.push_back(draws.integer(0, static_cast<int>(images) - 1));
       for (int64_t j = 0; j < width; ++j) expected.push_back(double(table[size_t(numbers.back() * width + j)]));
     }
-    const Buffer<float> from = on_device(*device, table, images, width), z(*device, rows, width), prior(*device, 1, rows),
-                        dz = on_device(*device, before, rows, width);
+    const Buffer<float> from = on_device(*device, table, images, width), z(*device, rows, width),
+                        prior(*device, 1, rows), dz = on_device(*device, before, rows, width);
     const Buffer<int32_t> row = on_device(*device, numbers);
-    gather_latents(*device, GatherLatents{.table = from.view(), .rows = row.view(), .z = z.view(), .prior = prior.view()});
+    gather_latents(*device,
+                   GatherLatents{.table = from.view(), .rows = row.view(), .z = z.view(), .prior = prior.view()});
     latent_prior(*device, LatentPrior{.z = z.view(), .dz = dz.view(), .scale = 0.3f});
     CHECK(widen(z.download()) == expected);
     Values gradient = latent_prior_backward(expected, double(0.3f));
     for (size_t i = 0; i < gradient.size(); ++i) gradient[i] += double(before[i]);
-    worst = std::max({worst, relative_error(prior.download(), latent_prior(size_t(rows), expected)), relative_error(dz.download(), gradient)});
+    worst = std::max({worst, relative_error(prior.download(), latent_prior(size_t(rows), expected)),
+                      relative_error(dz.download(), gradient)});
   }
   MESSAGE("worst " << worst);
   CHECK(worst < 3e-7);  // two roundings of 2⁻²⁴ an entry
@@ -145,6 +160,9 @@ TEST_CASE("Latent: shapes that do not fit are refused at the seam") {
   const auto device = Device::cpu(1);
   const Buffer<float> encoded(*device, 2, 5), z(*device, 2, 3), kl(*device, 1, 2);
   const Buffer<int32_t> images(*device, 1, 2);
-  CHECK_THROWS_AS(reparameterize(*device, Reparameterize{.encoded = encoded.view(), .images = images.view(), .z = z.view(), .kl = kl.view()}), ContractError);
+  CHECK_THROWS_AS(
+      reparameterize(
+          *device, Reparameterize{.encoded = encoded.view(), .images = images.view(), .z = z.view(), .kl = kl.view()}),
+      ContractError);
   CHECK_THROWS_AS(latent_prior(*device, LatentPrior{.z = z.view(), .dz = encoded.view()}), ContractError);
 }

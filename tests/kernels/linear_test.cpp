@@ -18,7 +18,11 @@ Case random_case(uint64_t seed) {
   Draws draws(seed);
   Case c;
   LinearShape& s = c.shape;
-  s = {.rows = draws.integer(1, 20), .inner = draws.integer(1, 40), .outputs = draws.integer(1, 40), .relu = draws.coin(), .residual = draws.coin()};
+  s = {.rows = draws.integer(1, 20),
+       .inner = draws.integer(1, 40),
+       .outputs = draws.integer(1, 40),
+       .relu = draws.coin(),
+       .residual = draws.coin()};
   if (seed % 5 == 0) s.inner = draws.integer(200, 600), s.outputs = draws.integer(1, 9);
   if (seed % 5 == 1) s.outputs = draws.integer(60, 200);
   if (seed % 5 == 2) s.rows = draws.integer(60, 130), s.inner = draws.integer(1, 9);
@@ -38,14 +42,23 @@ struct Result {
 /// Forward and backward; the accumulators start at `start`.
 Result run(Device& d, const Case& c, float start) {
   const LinearShape& s = c.shape;
-  const Buffer<float> x = on_device(d, c.x, s.rows, s.inner), w = on_device(d, c.w, s.outputs, s.inner), b = on_device(d, c.b),
-                      y(d, s.rows, s.outputs), dy = on_device(d, c.dy, s.rows, s.outputs);
+  const Buffer<float> x = on_device(d, c.x, s.rows, s.inner), w = on_device(d, c.w, s.outputs, s.inner),
+                      b = on_device(d, c.b), y(d, s.rows, s.outputs), dy = on_device(d, c.dy, s.rows, s.outputs);
   const auto filled = [&](int64_t rows, int64_t cols) {
     return on_device(d, std::vector<float>(static_cast<size_t>(rows * cols), start), rows, cols);
   };
   const Buffer<float> dx = filled(s.rows, s.inner), dw = filled(s.outputs, s.inner), db = filled(1, s.outputs);
-  linear(d, LinearForward{.x = x.view(), .w = w.view(), .b = b.view(), .y = y.view(), .relu = s.relu, .residual = s.residual});
-  linear_backward(d, LinearBackward{.x = x.view(), .w = w.view(), .y = y.view(), .dy = dy.view(), .dx = dx.view(), .dw = dw.view(), .db = db.view(), .relu = s.relu, .residual = s.residual});
+  linear(d, LinearForward{
+                .x = x.view(), .w = w.view(), .b = b.view(), .y = y.view(), .relu = s.relu, .residual = s.residual});
+  linear_backward(d, LinearBackward{.x = x.view(),
+                                    .w = w.view(),
+                                    .y = y.view(),
+                                    .dy = dy.view(),
+                                    .dx = dx.view(),
+                                    .dw = dw.view(),
+                                    .db = db.view(),
+                                    .relu = s.relu,
+                                    .residual = s.residual});
   return {y.download(), dx.download(), dw.download(), db.download()};
 }
 
@@ -63,15 +76,17 @@ TEST_CASE("Linear reference: its gradients match central differences to 1e-6, wi
   int64_t skipped = 0;
   for (uint64_t seed = 0; seed < 40; ++seed) {
     Draws draws(900 + seed);
-    LinearShape s{.rows = 3, .inner = 4, .outputs = seed & 2 ? 4 : 5, .relu = (seed & 1) != 0, .residual = (seed & 2) != 0};
-    const Values x = draws.wide_normals(s.rows * s.inner), w = draws.wide_normals(s.outputs * s.inner), b = draws.wide_normals(s.outputs),
-                 dy = draws.wide_normals(s.rows * s.outputs);
+    LinearShape s{
+        .rows = 3, .inner = 4, .outputs = seed & 2 ? 4 : 5, .relu = (seed & 1) != 0, .residual = (seed & 2) != 0};
+    const Values x = draws.wide_normals(s.rows * s.inner), w = draws.wide_normals(s.outputs * s.inner),
+                 b = draws.wide_normals(s.outputs), dy = draws.wide_normals(s.rows * s.outputs);
     Pattern ignored;
     const Values y = linear(s, x, w, b, ignored);
     const LinearGradients g = linear_backward(s, x, w, y, dy);
-    for (const auto& check : {check_gradient([&](const Values& at, Pattern& p) { return dot(linear(s, at, w, b, p), dy); }, x, g.x),
-                              check_gradient([&](const Values& at, Pattern& p) { return dot(linear(s, x, at, b, p), dy); }, w, g.w),
-                              check_gradient([&](const Values& at, Pattern& p) { return dot(linear(s, x, w, at, p), dy); }, b, g.b)}) {
+    for (const auto& check :
+         {check_gradient([&](const Values&at, Pattern&p) { return dot(linear(s, at, w, b, p), dy); }, x, g.x),
+          check_gradient([&](const Values&at, Pattern&p) { return dot(linear(s, x, at, b, p), dy); }, w, g.w),
+          check_gradient([&](const Values&at, Pattern&p) { return dot(linear(s, x, w, at, p), dy); }, b, g.b)}) {
       worst = std::max(worst, check.error);
       skipped += check.skipped;
     }
@@ -85,21 +100,33 @@ TEST_CASE("Perceptron reference: its gradients match central differences to 1e-6
   double worst = 0;
   for (uint64_t seed = 0; seed < 20; ++seed) {
     Draws draws(700 + seed);
-    const MlpShape s{.rows = 3, .inputs = 4, .width = 5, .outputs = 2, .layers = static_cast<int>(seed % 4), .residual = seed % 2 == 0};
-    const Values parameters = draws.wide_normals(s.parameter_count(), 0.6), x = draws.wide_normals(s.rows * s.inputs), dy = draws.wide_normals(s.rows * s.outputs);
+    const MlpShape s{.rows = 3,
+                     .inputs = 4,
+                     .width = 5,
+                     .outputs = 2,
+                     .layers = static_cast<int>(seed % 4),
+                     .residual = seed % 2 == 0};
+    const Values parameters = draws.wide_normals(s.parameter_count(), 0.6), x = draws.wide_normals(s.rows * s.inputs),
+                 dy = draws.wide_normals(s.rows * s.outputs);
     Pattern ignored;
     const auto layers = mlp_layers(s, parameters);
     const MlpGradients g = mlp_backward(s, layers, mlp(s, layers, x, ignored), dy);
-    worst = std::max(worst, check_gradient([&](const Values& at, Pattern& p) { return dot(mlp(s, mlp_layers(s, at), x, p).back(), dy); }, parameters, g.parameters).error);
-    worst = std::max(worst, check_gradient([&](const Values& at, Pattern& p) { return dot(mlp(s, layers, at, p).back(), dy); }, x, g.x).error);
+    worst = std::max(worst, check_gradient([&](const Values& at,
+                                               Pattern& p) { return dot(mlp(s, mlp_layers(s, at), x, p).back(), dy); },
+                                           parameters, g.parameters)
+                                .error);
+    worst = std::max(
+        worst,
+        check_gradient([&](const Values& at, Pattern& p) { return dot(mlp(s, layers, at, p).back(), dy); }, x, g.x)
+            .error);
   }
   MESSAGE("worst " << worst);
   CHECK(worst < 1e-6);
 }
 
-// A sum of K products of floats is wrong by about 2⁻²⁴√K of its terms' norm: 1.5e-6 at K = 600, and the norm over an array is nearer to
-// its mean. A relu whose pre-activation is within that of 0 lets a whole gradient entry pass or not; cases with one are skipped
-// by the reference's own pattern at two biases.
+// A sum of K products of floats is wrong by about 2⁻²⁴√K of its terms' norm: 1.5e-6 at K = 600, and the norm over an
+// array is nearer to its mean. A relu whose pre-activation is within that of 0 lets a whole gradient entry pass or not;
+// cases with one are skipped by the reference's own pattern at two biases.
 TEST_CASE("Linear: values and gradients match the double reference over 300 random shapes") {
   const auto device = Device::cpu(2);
   double worst = 0;
@@ -120,7 +147,8 @@ TEST_CASE("Linear: values and gradients match the double reference over 300 rand
     const LinearGradients g = linear_backward(c.shape, x, w, y, widen(c.dy));
     const float start = number % 2 ? 0.25f : 0.0f;
     const Result got = run(*device, c, start);
-    worst = std::max({worst, added_error(got.y, 0, y), added_error(got.dx, start, g.x), added_error(got.dw, start, g.w), added_error(got.db, start, g.b)});
+    worst = std::max({worst, added_error(got.y, 0, y), added_error(got.dx, start, g.x), added_error(got.dw, start, g.w),
+                      added_error(got.db, start, g.b)});
   }
   MESSAGE("worst " << worst << ", skipped at a kink " << skipped);
   CHECK(worst < 3e-6);
@@ -148,7 +176,8 @@ TEST_CASE("Linear: the same bits for 1, 2 and 3 threads") {
   Draws draws(5);
   Case c;
   c.shape = {.rows = 33, .inner = 391, .outputs = 391, .relu = true, .residual = true};
-  c.x = draws.normals(33 * 391), c.w = draws.normals(391 * 391, 0.05), c.b = draws.normals(391), c.dy = draws.normals(33 * 391);
+  c.x = draws.normals(33 * 391), c.w = draws.normals(391 * 391, 0.05), c.b = draws.normals(391),
+  c.dy = draws.normals(33 * 391);
   const Result expected = run(*one, c, 0);
   CHECK(run(*two, c, 0) == expected);
   CHECK(run(*three, c, 0) == expected);

@@ -35,11 +35,17 @@ struct Result {
 };
 
 Result run(Device& d, const Case& c, float start, bool gradient) {
-  const Buffer<float> prediction = on_device(d, c.prediction, c.rows, c.pixels), target = on_device(d, c.target, c.rows, c.pixels), loss(d, 1, c.rows),
+  const Buffer<float> prediction = on_device(d, c.prediction, c.rows, c.pixels),
+                      target = on_device(d, c.target, c.rows, c.pixels), loss(d, 1, c.rows),
                       dprediction = on_device(d, std::vector<float>(c.prediction.size(), start), c.rows, c.pixels);
   Buffer<float> ctf;
   if (!c.ctf.empty()) ctf = on_device(d, c.ctf, c.rows, c.pixels);
-  squared_error(d, SquaredError{.prediction = prediction.view(), .target = target.view(), .ctf = ctf.view(), .loss = loss.view(), .dprediction = gradient ? dprediction.view() : View<float>{}, .scale = c.scale});
+  squared_error(d, SquaredError{.prediction = prediction.view(),
+                                .target = target.view(),
+                                .ctf = ctf.view(),
+                                .loss = loss.view(),
+                                .dprediction = gradient ? dprediction.view() : View<float>{},
+                                .scale = c.scale});
   return {loss.download(), dprediction.download()};
 }
 
@@ -53,14 +59,16 @@ TEST_CASE("Loss reference: its gradient matches central differences to 1e-6, wit
     const auto objective = [&](const Values& at, Pattern&) {
       return double(c.scale) * dot(squared_error(size_t(c.rows), at, target, ctf), Values(size_t(c.rows), 1.0));
     };
-    worst = std::max(worst, check_gradient(objective, widen(c.prediction), squared_error_backward(widen(c.prediction), target, ctf, double(c.scale))).error);
+    worst = std::max(worst, check_gradient(objective, widen(c.prediction),
+                                           squared_error_backward(widen(c.prediction), target, ctf, double(c.scale)))
+                                .error);
   }
   MESSAGE("worst " << worst);
   CHECK(worst < 1e-6);
 }
 
-// The image shift and the CTF are linear and stand between slice and loss: their derivative is their transpose, the shift by −t
-// and the same CTF.
+// The image shift and the CTF are linear and stand between slice and loss: their derivative is their transpose, the
+// shift by −t and the same CTF.
 TEST_CASE("Shift and CTF reference: the gradient through both matches central differences to 1e-6") {
   double worst = 0;
   for (uint64_t number = 0; number < 20; ++number) {
@@ -87,8 +95,8 @@ TEST_CASE("Shift and CTF reference: the gradient through both matches central di
   CHECK(worst < 1e-6);
 }
 
-// Squares are summed in doubles, so what is left are two roundings of 2⁻²⁴ in each e = c·v − x, of terms up to a few times e; the
-// loss meets them twice.
+// Squares are summed in doubles, so what is left are two roundings of 2⁻²⁴ in each e = c·v − x, of terms up to a few
+// times e; the loss meets them twice.
 TEST_CASE("Loss: values and gradients match the double reference over 200 random shapes") {
   const auto device = Device::cpu(2);
   double worst = 0;
@@ -100,7 +108,8 @@ TEST_CASE("Loss: values and gradients match the double reference over 200 random
     Values added = widen(got.dprediction);
     for (double& v : added) v -= double(start);
     worst = std::max({worst, relative_error(got.loss, squared_error(size_t(c.rows), prediction, target, ctf)),
-                      relative_error(added, squared_error_backward(prediction, target, ctf, double(c.scale)), 0.1 * std::sqrt(double(added.size())))});
+                      relative_error(added, squared_error_backward(prediction, target, ctf, double(c.scale)),
+                                     0.1 * std::sqrt(double(added.size())))});
     const Result only_loss = run(*device, c, start, false);
     CHECK(only_loss.loss == got.loss);
     CHECK(only_loss.dprediction == std::vector<float>(c.prediction.size(), start));

@@ -61,18 +61,34 @@ struct OnDevice {
     std::vector<float> host(9 * c.nodes.size());
     for (size_t i = 0; i < c.nodes.size(); ++i) so3_matrix(c.nodes[i], 1, &host[9 * i]);
     matrices = on_device(d, host, int64_t{c.lists} * c.rotations, 9);
-    view = {.rotations = nodes.view(), .rotation_count = rotation_count.view(), .matrices = matrices.view(), .active = active.view(), .shifts = moves.view(), .shift_count = shift_count.view(), .shared = c.shared};
+    view = {.rotations = nodes.view(),
+            .rotation_count = rotation_count.view(),
+            .matrices = matrices.view(),
+            .active = active.view(),
+            .shifts = moves.view(),
+            .shift_count = shift_count.view(),
+            .shared = c.shared};
   }
 };
 
 std::vector<float> kernel_scores(Device& d, const Case& c) {
   const OnDevice at(d, c);
   const auto pixels = static_cast<int64_t>(c.problem.pixels.size());
-  const Buffer<float> slices = on_device(d, c.slices, (c.slices_shared ? 1 : c.images) * int64_t{c.rotations}, pixels), pictures = on_device(d, c.pictures, c.images, c.stride), scores(d, c.images, int64_t{c.rotations} * c.shifts);
+  const Buffer<float> slices = on_device(d, c.slices, (c.slices_shared ? 1 : c.images) * int64_t{c.rotations}, pixels),
+                      pictures = on_device(d, c.pictures, c.images, c.stride),
+                      scores(d, c.images, int64_t{c.rotations} * c.shifts);
   Buffer<float> ctf;
   if (!c.ctf.empty()) ctf = on_device(d, c.ctf, c.images, c.stride);
   const Buffer<Pixel> lattice = on_device(d, c.problem.pixels);
-  pose_score(d, PoseScore{.nodes = at.view, .slices = slices.view(), .slices_shared = c.slices_shared, .images = pictures.view(), .ctf = ctf.view(), .pixels = lattice.view(), .scores = scores.view(), .side = c.problem.side, .shift_unit_px = c.unit});
+  pose_score(d, PoseScore{.nodes = at.view,
+                          .slices = slices.view(),
+                          .slices_shared = c.slices_shared,
+                          .images = pictures.view(),
+                          .ctf = ctf.view(),
+                          .pixels = lattice.view(),
+                          .scores = scores.view(),
+                          .side = c.problem.side,
+                          .shift_unit_px = c.unit});
   return scores.download();
 }
 
@@ -85,10 +101,12 @@ Values reference_scores(const Case& c) {
     for (int r = 0; r < c.rotations; ++r)
       for (int t = 0; t < c.shifts; ++t) {
         const auto list = static_cast<size_t>(c.shared ? 0 : b);
-        const size_t slice = static_cast<size_t>((c.slices_shared ? 0 : b) * c.rotations + r), row = static_cast<size_t>(b * c.stride);
+        const size_t slice = static_cast<size_t>((c.slices_shared ? 0 : b) * c.rotations + r),
+                     row = static_cast<size_t>(b * c.stride);
         const ShiftNode move = c.moves[list * static_cast<size_t>(c.shifts) + static_cast<size_t>(t)];
         const bool in = r < c.rotation_count[list] && t < c.shift_count[list];
-        out.push_back(in ? c.problem.score(&slices[slice * pixels], &pictures[row], ctf.empty() ? nullptr : &ctf[row], double(c.unit) * move.x, double(c.unit) * move.y)
+        out.push_back(in ? c.problem.score(&slices[slice * pixels], &pictures[row], ctf.empty() ? nullptr : &ctf[row],
+                                           double(c.unit) * move.x, double(c.unit) * move.y)
                          : INFINITY);
       }
   return out;
@@ -102,8 +120,18 @@ struct Kept {
   PoseKept view;
 
   Kept(Device& d, int64_t images, int64_t keep)
-      : rotations(d, images, keep), shifts(d, images, keep), scores(d, images, keep), count(d, 1, images), below(d, 1, images), scored(d, 1, images) {
-    view = {.rotations = rotations.view(), .shifts = shifts.view(), .scores = scores.view(), .count = count.view(), .below = below.view(), .scored = scored.view()};
+      : rotations(d, images, keep),
+        shifts(d, images, keep),
+        scores(d, images, keep),
+        count(d, 1, images),
+        below(d, 1, images),
+        scored(d, 1, images) {
+    view = {.rotations = rotations.view(),
+            .shifts = shifts.view(),
+            .scores = scores.view(),
+            .count = count.view(),
+            .below = below.view(),
+            .scored = scored.view()};
   }
 };
 
@@ -111,8 +139,9 @@ bool same(const ShiftNode& a, const ShiftNode& b) { return a.x == b.x && a.y == 
 
 }  // namespace
 
-// The score is a difference of sums of the size of |X|² + |gS|²: each is wrong by some 2⁻²⁴ of itself, the product in between by
-// 2⁻²⁴·√P at most and in truth by less; the shift's phase reaches 2 turns, 1e-6 of a pixel in the worst case.
+// The score is a difference of sums of the size of |X|² + |gS|²: each is wrong by some 2⁻²⁴ of itself, the product in
+// between by 2⁻²⁴·√P at most and in truth by less; the shift's phase reaches 2 turns, 1e-6 of a pixel in the worst
+// case.
 TEST_CASE("Pose scores match the double reference over 150 random shapes, and are infinite past the counts") {
   const auto device = Device::cpu(2);
   double worst = 0;
@@ -124,7 +153,8 @@ TEST_CASE("Pose scores match the double reference over 150 random shapes, and ar
     const double scale = double(c.problem.pixels.size());  // |X|² and |gS|² are about P
     for (size_t i = 0; i < got.size(); ++i) {
       CHECK(std::isinf(got[i]) == std::isinf(expected[i]));
-      if (!std::isinf(expected[i])) worst = std::max(worst, std::abs(double(got[i]) - expected[i]) / std::max(scale, expected[i]));
+      if (!std::isinf(expected[i]))
+        worst = std::max(worst, std::abs(double(got[i]) - expected[i]) / std::max(scale, expected[i]));
     }
   }
   MESSAGE("worst error, of |X|² + |S|² " << worst);
@@ -148,15 +178,25 @@ TEST_CASE("Pose bounds match the double reference over 60 random shapes") {
     Draws draws(number + 70);
     const auto pixels = static_cast<int64_t>(c.problem.pixels.size());
     const auto host_slices = draws.normals(c.images * pixels), host_shifts = draws.normals(2 * c.images);
-    const Buffer<float> slices = on_device(*device, host_slices, c.images, pixels), pictures = on_device(*device, c.pictures, c.images, c.stride), shifts = on_device(*device, host_shifts, c.images, 2), bound(*device, 1, c.images);
+    const Buffer<float> slices = on_device(*device, host_slices, c.images, pixels),
+                        pictures = on_device(*device, c.pictures, c.images, c.stride),
+                        shifts = on_device(*device, host_shifts, c.images, 2), bound(*device, 1, c.images);
     Buffer<float> ctf;
     if (!c.ctf.empty()) ctf = on_device(*device, c.ctf, c.images, c.stride);
     const Buffer<Pixel> lattice = on_device(*device, c.problem.pixels);
-    pose_bound(*device, PoseBound{.slices = slices.view(), .images = pictures.view(), .ctf = ctf.view(), .shifts = shifts.view(), .pixels = lattice.view(), .bound = bound.view(), .side = c.problem.side});
+    pose_bound(*device, PoseBound{.slices = slices.view(),
+                                  .images = pictures.view(),
+                                  .ctf = ctf.view(),
+                                  .shifts = shifts.view(),
+                                  .pixels = lattice.view(),
+                                  .bound = bound.view(),
+                                  .side = c.problem.side});
     const Values s = widen(host_slices), x = widen(c.pictures), g = widen(c.ctf);
     Values expected;
     for (int64_t b = 0; b < c.images; ++b)
-      expected.push_back(c.problem.score(&s[size_t(b * pixels)], &x[size_t(b * c.stride)], g.empty() ? nullptr : &g[size_t(b * c.stride)], double(host_shifts[size_t(2 * b)]), double(host_shifts[size_t(2 * b + 1)])));
+      expected.push_back(c.problem.score(&s[size_t(b * pixels)], &x[size_t(b * c.stride)],
+                                         g.empty() ? nullptr : &g[size_t(b * c.stride)],
+                                         double(host_shifts[size_t(2 * b)]), double(host_shifts[size_t(2 * b + 1)])));
     worst = std::max(worst, relative_error(bound.download(), expected));
   }
   MESSAGE("worst " << worst);
@@ -171,12 +211,17 @@ TEST_CASE("Pose selection keeps the best below the bound in order, as its defini
     const OnDevice at(*device, c);
     const int64_t candidates = int64_t{c.rotations} * c.shifts, keep = draws.integer(1, 12);
     std::vector<float> host;
-    for (int64_t i = 0; i < c.images * candidates; ++i) host.push_back(static_cast<float>(draws.integer(0, 40)));  // with ties
+    for (int64_t i = 0; i < c.images * candidates; ++i)
+      host.push_back(static_cast<float>(draws.integer(0, 40)));  // with ties
     const std::vector<float> bounds(size_t(c.images), static_cast<float>(draws.integer(-1, 41)));
     const Buffer<float> scores = on_device(*device, host, c.images, candidates), bound = on_device(*device, bounds);
     const bool bounded = draws.coin(), per_rotation = draws.coin();
     const Kept kept(*device, c.images, keep);
-    pose_select(*device, PoseSelect{.nodes = at.view, .scores = scores.view(), .bound = bounded ? bound.view() : View<const float>{}, .kept = kept.view, .per_rotation = per_rotation});
+    pose_select(*device, PoseSelect{.nodes = at.view,
+                                    .scores = scores.view(),
+                                    .bound = bounded ? bound.view() : View<const float>{},
+                                    .kept = kept.view,
+                                    .per_rotation = per_rotation});
     const auto count = kept.count.download(), below = kept.below.download(), scored = kept.scored.download();
     const auto rotations = kept.rotations.download();
     const auto shifts = kept.shifts.download();
@@ -223,10 +268,15 @@ TEST_CASE("Pose expansion lists every child once, with its matrix, and marks the
     empty.nodes.resize(size_t(images * 8 * keep)), empty.moves.resize(size_t(images * 9 * keep));
     empty.rotation_count.resize(size_t(images)), empty.shift_count.resize(size_t(images));
     const OnDevice children(*device, empty);
-    pose_expand(*device, PoseExpand{.kept = kept.view, .children = children.view, .level = level, .shift_cell = cell, .overlapping_shifts = overlapping});
+    pose_expand(*device, PoseExpand{.kept = kept.view,
+                                    .children = children.view,
+                                    .level = level,
+                                    .shift_cell = cell,
+                                    .overlapping_shifts = overlapping});
     const auto nodes = children.nodes.download();
     const auto moves = children.moves.download();
-    const auto active = children.active.download(), nr = children.rotation_count.download(), nt = children.shift_count.download();
+    const auto active = children.active.download(), nr = children.rotation_count.download(),
+               nt = children.shift_count.download();
     const auto matrices = children.matrices.download();
     for (int b = 0; b < images; ++b) {
       const auto first = size_t(b * keep), last = first + size_t(count[size_t(b)]), at = size_t(b * 8 * keep);
@@ -237,7 +287,8 @@ TEST_CASE("Pose expansion lists every child once, with its matrix, and marks the
         so3_matrix(nodes[i], level + 1, matrix);
         CHECK(std::equal(matrix, matrix + 9, matrices.begin() + int64_t(9 * i)));
       }
-      for (size_t i = 0; i < size_t(nt[size_t(b)]); ++i) t.insert({moves[size_t(b * 9 * keep) + i].x, moves[size_t(b * 9 * keep) + i].y});
+      for (size_t i = 0; i < size_t(nt[size_t(b)]); ++i)
+        t.insert({moves[size_t(b * 9 * keep) + i].x, moves[size_t(b * 9 * keep) + i].y});
       CHECK(r.size() == size_t(nr[size_t(b)]));
       CHECK(t.size() == size_t(nt[size_t(b)]));
       CHECK(r == child_rotations({rotations.begin() + int64_t(first), rotations.begin() + int64_t(last)}, level));
@@ -255,8 +306,14 @@ TEST_CASE("The best pose is the least score's matrix and shift") {
     const OnDevice at(*device, c);
     const auto host = kernel_scores(*device, c);
     const int64_t candidates = int64_t{c.rotations} * c.shifts;
-    const Buffer<float> scores = on_device(*device, host, c.images, candidates), matrices(*device, c.images, 9), shifts(*device, c.images, 2), best(*device, 1, c.images);
-    pose_best(*device, PoseBest{.nodes = at.view, .scores = scores.view(), .matrices = matrices.view(), .shifts = shifts.view(), .best = best.view(), .shift_unit_px = c.unit});
+    const Buffer<float> scores = on_device(*device, host, c.images, candidates), matrices(*device, c.images, 9),
+                        shifts(*device, c.images, 2), best(*device, 1, c.images);
+    pose_best(*device, PoseBest{.nodes = at.view,
+                                .scores = scores.view(),
+                                .matrices = matrices.view(),
+                                .shifts = shifts.view(),
+                                .best = best.view(),
+                                .shift_unit_px = c.unit});
     for (int64_t b = 0; b < c.images; ++b) {
       const auto row = host.begin() + b * candidates;
       const int64_t index = std::min_element(row, row + candidates) - row, list = c.shared ? 0 : b;

@@ -26,7 +26,8 @@ TEST_CASE("Philox: the known answers of its authors come out") {
 }
 
 TEST_CASE("Philox: uniform numbers lie strictly between 0 and 1 for every word") {
-  for (const uint32_t word : {0u, 1u, 255u, 256u, 0x7fffffffu, 0x80000000u, 0xfffffdffu, 0xfffffeffu, 0xffffff00u, 0xffffffffu}) {
+  for (const uint32_t word :
+       {0u, 1u, 255u, 256u, 0x7fffffffu, 0x80000000u, 0xfffffdffu, 0xfffffeffu, 0xffffff00u, 0xffffffffu}) {
     CHECK(uniform01(word) > 0);
     CHECK(uniform01(word) < 1);
     CHECK(std::isfinite(normal_from(word)));
@@ -39,7 +40,8 @@ TEST_CASE("Philox: normal numbers are the quantiles of their word") {
   const auto check = [&](uint32_t word) {
     const double p = double(uniform01(word)), x = double(normal_from(word));
     const double density = std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi);
-    const double missed = p < 0.5 ? std::erfc(-x / std::numbers::sqrt2) / 2 - p : (1 - p) - std::erfc(x / std::numbers::sqrt2) / 2;
+    const double missed =
+        p < 0.5 ? std::erfc(-x / std::numbers::sqrt2) / 2 - p : (1 - p) - std::erfc(x / std::numbers::sqrt2) / 2;
     worst = std::max(worst, std::abs(missed) / density / std::max(1.0, std::abs(x)));
   };
   for (uint64_t word = 0; word <= 0xffffffffu; word += 40503) check(static_cast<uint32_t>(word));
@@ -64,7 +66,9 @@ TEST_CASE("Philox: a million normal numbers have the moments of the normal distr
 }
 
 TEST_CASE("Philox: purposes, seeds and sub-indices give streams that do not meet") {
-  const auto first = [](uint64_t seed, Purpose purpose, uint32_t sub) { return Philox{seed, purpose}.draw(7, sub).v[0]; };
+  const auto first = [](uint64_t seed, Purpose purpose, uint32_t sub) {
+    return Philox{seed, purpose}.draw(7, sub).v[0];
+  };
   CHECK(first(1, Purpose::test, 0) != first(2, Purpose::test, 0));
   CHECK(first(1, Purpose::test, 0) != first(1, Purpose::shuffle, 0));
   CHECK(first(1, Purpose::test, 0) != first(1, Purpose::test, 1));
@@ -85,7 +89,11 @@ TEST_CASE("ThreadPool: every index runs once, on a worker of the pool, and failu
       CHECK(inside);
       CHECK(std::all_of(runs.begin(), runs.end(), [](const auto& n) { return n == 1; }));
     }
-    CHECK_THROWS_WITH(pool.run(100, [](int64_t index, int) { if (index == 37) throw std::runtime_error("at 37"); }), "at 37");
+    CHECK_THROWS_WITH(pool.run(100,
+                               [](int64_t index, int) {
+                                 if (index == 37) throw std::runtime_error("at 37");
+                               }),
+                      "at 37");
     std::atomic<int64_t> sum{0};
     pool.run(4, [&](int64_t, int) { pool.run(10, [&](int64_t index, int) { sum += index; }); });
     CHECK(sum == 4 * 45);

@@ -37,27 +37,36 @@ constexpr float untouched = -77;
 
 std::vector<float> run(Device& d, const Case& c) {
   const int64_t side = c.problem.side, slices = int64_t(c.problem.slices()), pixels = int64_t(c.problem.pixels.size());
-  const Buffer<float> volume = on_device(d, c.volume, side * side, side), rotations = on_device(d, narrow(c.problem.rotations), slices, 9),
+  const Buffer<float> volume = on_device(d, c.volume, side * side, side),
+                      rotations = on_device(d, narrow(c.problem.rotations), slices, 9),
                       values = on_device(d, std::vector<float>(size_t(slices * pixels), untouched), slices, pixels);
   const Buffer<Pixel> lattice = on_device(d, c.problem.pixels);
   Buffer<int32_t> active;
   if (!c.active.empty()) active = on_device(d, c.active);
-  sample_slices(d, SampleSlices{.volume = {volume.view(), c.problem.side, c.problem.oversampling}, .pixels = lattice.view(), .rotations = rotations.view(), .active = active.view(), .values = values.view()});
+  sample_slices(d, SampleSlices{.volume = {volume.view(), c.problem.side, c.problem.oversampling},
+                                .pixels = lattice.view(),
+                                .rotations = rotations.view(),
+                                .active = active.view(),
+                                .values = values.view()});
   return values.download();
 }
 
 }  // namespace
 
-// A position near M is wrong by 2⁻²⁴·M, and neighbours differ by √2 of their size on each of three axes: 4e-6 at M = 72 in
-// the worst corner; half of that at the volume's centre.
-TEST_CASE("Slices: samples of a lattice match the double reference over 150 random shapes, and skipped slices stay as they were") {
+// A position near M is wrong by 2⁻²⁴·M, and neighbours differ by √2 of their size on each of three axes: 4e-6 at M = 72
+// in the worst corner; half of that at the volume's centre.
+TEST_CASE(
+    "Slices: samples of a lattice match the double reference over 150 random shapes, and skipped slices stay as they "
+    "were") {
   const auto device = Device::cpu(2);
   double worst = 0;
   for (uint64_t number = 0; number < 150; ++number) {
     const Case c = random_case(number);
     Values expected = sample_slices(c.problem, widen(c.volume));
     for (size_t s = 0; s < c.active.size(); ++s)
-      if (c.active[s] == 0) std::fill_n(expected.begin() + int64_t(s * c.problem.pixels.size()), c.problem.pixels.size(), double(untouched));
+      if (c.active[s] == 0)
+        std::fill_n(expected.begin() + int64_t(s * c.problem.pixels.size()), c.problem.pixels.size(),
+                    double(untouched));
     worst = std::max(worst, relative_error(run(*device, c), expected));
   }
   MESSAGE("worst " << worst);
@@ -97,7 +106,8 @@ TEST_CASE("Slices: a volume that is linear in k is sampled exactly, and opposite
     const Pixel p = c.problem.pixels[i % pixels];
     double expected = 0;
     const double slope[3] = {3, -2, 5};
-    for (int axis = 0; axis < 3; ++axis) expected += slope[axis] * c.problem.oversampling * (r[axis] * p.x + r[3 + axis] * p.y);
+    for (int axis = 0; axis < 3; ++axis)
+      expected += slope[axis] * c.problem.oversampling * (r[axis] * p.x + r[3 + axis] * p.y);
     CHECK(std::abs(double(values[i]) - expected) < 1e-4);
     CHECK(std::abs(double(values[i]) + double(values[i ^ 1])) < 1e-4);
   }
@@ -112,9 +122,13 @@ TEST_CASE("Slices: the same bits for 1, 2 and 3 threads") {
 
 TEST_CASE("Volume points: values land at their index and their mirror's, and the rest is zero") {
   const auto device = Device::cpu(2);
-  const Buffer<float> values = on_device(*device, std::vector<float>{1, 2, 3, 4}, 2, 2), volume = on_device(*device, std::vector<float>(8, 9.0f), 4, 2);
-  const Buffer<int32_t> index = on_device(*device, std::vector<int32_t>{5, -1}), mirror = on_device(*device, std::vector<int32_t>{0, 7});
-  scatter_volume(*device, ScatterVolume{.values = values.view(), .index = index.view(), .mirror = mirror.view(), .volume = volume.view()});
+  const Buffer<float> values = on_device(*device, std::vector<float>{1, 2, 3, 4}, 2, 2),
+                      volume = on_device(*device, std::vector<float>(8, 9.0f), 4, 2);
+  const Buffer<int32_t> index = on_device(*device, std::vector<int32_t>{5, -1}),
+                        mirror = on_device(*device, std::vector<int32_t>{0, 7});
+  scatter_volume(
+      *device,
+      ScatterVolume{.values = values.view(), .index = index.view(), .mirror = mirror.view(), .volume = volume.view()});
   CHECK(volume.download() == std::vector<float>{2, 0, 0, 0, 0, 1, 0, 4});
 }
 
@@ -124,7 +138,8 @@ TEST_CASE("Volume points: padding divides by the interpolation's own transform a
   Draws draws(1);
   const auto density = draws.normals(side * side * side);
   const Buffer<float> in = on_device(*device, density, side * side, side), out(*device, padded * padded, padded);
-  pad_volume(*device, PadVolume{.density = in.view(), .out = out.view(), .side = side, .padded_side = padded, .scale = 0.5f});
+  pad_volume(*device,
+             PadVolume{.density = in.view(), .out = out.view(), .side = side, .padded_side = padded, .scale = 0.5f});
   const auto sinc2 = [&](int x) {
     const double a = std::numbers::pi * x / padded;
     return x == 0 ? 1 : std::pow(std::sin(a) / a, 2);
@@ -136,5 +151,7 @@ TEST_CASE("Volume points: padding divides by the interpolation's own transform a
         expected[size_t(((z + 7) * padded + y + 7) * padded + x + 7)] =
             0.5 * double(density[size_t(((z + 3) * side + y + 3) * side + x + 3)]) / (sinc2(x) * sinc2(y) * sinc2(z));
   CHECK(relative_error(out.download(), expected) < 5e-7);  // a handful of roundings of 2⁻²⁴
-  CHECK_THROWS_AS(pad_volume(*device, PadVolume{.density = in.view(), .out = out.view(), .side = side, .padded_side = 13}), ContractError);
+  CHECK_THROWS_AS(
+      pad_volume(*device, PadVolume{.density = in.view(), .out = out.view(), .side = side, .padded_side = 13}),
+      ContractError);
 }

@@ -17,12 +17,14 @@ TEST_CASE("Table: gathered rows are the named rows, and scattering them puts bac
     for (int32_t r = 0; r < rows; ++r)
       if (r == 0 || draws.coin()) named.insert(named.begin() + draws.integer(0, static_cast<int>(named.size())), r);
     const auto count = static_cast<int64_t>(named.size());
-    const Buffer<float> table = on_device(*device, values, rows, columns), some(*device, count, columns), other(*device, rows, columns);
+    const Buffer<float> table = on_device(*device, values, rows, columns), some(*device, count, columns),
+                        other(*device, rows, columns);
     const Buffer<int32_t> which = on_device(*device, named);
     gather_rows(*device, GatherRows{.from = table.view(), .rows = which.view(), .to = some.view()});
     const auto gathered = some.download();
     for (int64_t b = 0; b < count; ++b)
-      CHECK(std::equal(gathered.begin() + b * columns, gathered.begin() + (b + 1) * columns, values.begin() + named[size_t(b)] * columns));
+      CHECK(std::equal(gathered.begin() + b * columns, gathered.begin() + (b + 1) * columns,
+                       values.begin() + named[size_t(b)] * columns));
     other.zero();
     scatter_rows(*device, ScatterRows{.from = some.view(), .rows = which.view(), .to = other.view()});
     std::vector<float> expected(values.size(), 0.0f);
@@ -31,5 +33,6 @@ TEST_CASE("Table: gathered rows are the named rows, and scattering them puts bac
   }
   const Buffer<float> wide(*device, 2, 3), narrow(*device, 2, 2);
   const Buffer<int32_t> two(*device, 1, 2);
-  CHECK_THROWS_AS(gather_rows(*device, GatherRows{.from = wide.view(), .rows = two.view(), .to = narrow.view()}), ContractError);
+  CHECK_THROWS_AS(gather_rows(*device, GatherRows{.from = wide.view(), .rows = two.view(), .to = narrow.view()}),
+                  ContractError);
 }

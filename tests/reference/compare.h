@@ -94,10 +94,11 @@ double dot(const std::vector<A>& a, const std::vector<B>& b) {
 using Pattern = std::vector<bool>;
 using Objective = std::function<double(const Values& at, Pattern& pattern)>;
 
-/// |analytic − central differences| / |analytic| over all entries of `at`. A step that changes the pattern is shortened; below
-/// 1e-7 the entry is left out and counted.
+/// |analytic − central differences| / |analytic| over all entries of `at`. A step that changes the pattern is
+/// shortened; below 1e-7 the entry is left out and counted.
 ///
-/// The objectives are smooth pieces of order one, so the step 1e-4 leaves h² f‴/6 ≈ 1e-9, and rounding 2⁻⁵²·f/h ≈ 1e-12.
+/// The objectives are smooth pieces of order one, so the step 1e-4 leaves h² f‴/6 ≈ 1e-9, and rounding 2⁻⁵²·f/h ≈
+/// 1e-12.
 struct GradientCheck {
   double error = 0;
   int64_t checked = 0, skipped = 0;

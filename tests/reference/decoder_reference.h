@@ -15,8 +15,8 @@ struct SliceProblem {
   std::vector<Pixel> pixels;
   Values frequencies;  ///< [3, F]
   Values parameters;
-  Values rotations;    ///< [S, 9]
-  Values latents;      ///< [N, Z]
+  Values rotations;  ///< [S, 9]
+  Values latents;    ///< [N, Z]
   std::vector<int32_t> latent_of, active;
 
   size_t slices() const { return rotations.size() / 9; }
@@ -33,7 +33,8 @@ inline Values decoder_input(const DecoderShape& shape, const Values& frequencies
   const auto features = static_cast<size_t>(shape.features);
   Values sines, cosines;
   for (size_t f = 0; f < features; ++f) {
-    const double turns = frequencies[f] * k[0] + frequencies[features + f] * k[1] + frequencies[2 * features + f] * k[2];
+    const double turns =
+        frequencies[f] * k[0] + frequencies[features + f] * k[1] + frequencies[2 * features + f] * k[2];
     sines.push_back(std::sin(2 * std::numbers::pi * turns));
     cosines.push_back(std::cos(2 * std::numbers::pi * turns));
   }

@@ -34,7 +34,8 @@ struct Selection {
 };
 inline Selection select(const std::vector<Candidate>& scored, double bound, int64_t keep, bool per_rotation) {
   std::vector<Candidate> order = scored;
-  std::stable_sort(order.begin(), order.end(), [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
+  std::stable_sort(order.begin(), order.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
   Selection out;
   std::set<int64_t> seen;
   for (const Candidate& c : order) {

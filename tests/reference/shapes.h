@@ -5,7 +5,8 @@
 
 namespace recon::reference {
 
-/// `pairs` pairs (k, −k) of frequencies within the circle of a box of `side`, but its centre: repeats allowed, in any order.
+/// `pairs` pairs (k, −k) of frequencies within the circle of a box of `side`, but its centre: repeats allowed, in any
+/// order.
 inline std::vector<Pixel> random_pixels(Draws& draws, int side, int pairs) {
   std::vector<Pixel> pixels;
   while (static_cast<int>(pixels.size()) < 2 * pairs) {

@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+"""The command line as users and job scripts meet it.
+
+    python3 tests/apps/cli_test.py path/to/reconstruct
+
+Checks: help fits a screen; exit codes; JSON; a stopped run, a run killed at random moments, and an untouched run end with
+the same bits, as do runs with 1 and 2 threads. Needs nothing but the standard library. The moments of the kills come
+from RECON_TEST_SEED (printed), so that a failure can be repeated.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+PROGRAM = ""
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT / "data" / "one_bond.json"
+SEED = int(os.environ.get("RECON_TEST_SEED") or random.randrange(1 << 30))
+KILLS = 20
+SMALL = ["--layers", "2", "--width", "16", "--subdivisions", "2", "--keep", "4", "--macro-batch", "25", "--epochs", "4"]
+COMMANDS = ["", "simulate", "train", "volumes", "encode", "backproject", "compare", "compare fsc", "compare poses",
+            "compare latents", "info", "validate", "doctor"]
+
+
+def call(*arguments, **options):
+    return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=300, **options)
+
+
+def results(run):
+    """What a run's numbers end in: the tensors of its newest checkpoint (names, shapes, bytes), poses and volumes."""
+    newest = max((Path(run) / "checkpoints").glob("ckpt-*.safetensors"))
+    data = newest.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:8 + length])
+    header.pop("__metadata__")  # holds the time spent
+    out = {"name": newest.name, "header": header, "tensors": data[8 + length:]}
+    for path in sorted(Path(run).rglob("*")):
+        if path.suffix in (".mrc", ".npy", ".star"):
+            out[path.relative_to(run).as_posix()] = path.read_bytes()
+    return out
+
+
+class CommandLine(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.path = Path(cls.folder.name)
+        made = call("simulate", MODEL, "-o", cls.path / "data", "--images", 200, "--shift-extent", 2, "--snr", 1, "--ctf",
+                    "--states", 2)
+        assert made.returncode == 0, made.stderr
+        cls.stack = cls.path / "data" / "particles.mrcs"
+        cls.star = cls.path / "data" / "particles.star"
+        cls.truth = cls.path / "data" / "truth"
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def expect(self, code, *arguments):
+        done = call(*arguments)
+        self.assertEqual(done.returncode, code, f"{arguments}\n{done.stdout}\n{done.stderr}")
+        if code != 0:
+            self.assertTrue(done.stderr.startswith("reconstruct: "), done.stderr)
+        return done
+
+    def train(self, run, *more):
+        return ["train", self.star, "-o", run, *SMALL, *more]
+
+    def start(self, arguments, **options):
+        return subprocess.Popen([PROGRAM, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                text=True, **options)
+
+    def test_every_help_fits_a_screen(self):
+        for command in COMMANDS:
+            done = self.expect(0, *command.split(), "--help")
+            lines = done.stdout.splitlines()
+            self.assertLessEqual(len(lines), 45, command)
+            for line in lines:
+                self.assertLessEqual(len(line), 100, f"{command}: {line}")
+        self.assertIn("--band-min", self.expect(0, "train", "--help-all").stdout)
+
+    def test_usage_errors_are_64(self):
+        x = self.path / "not-made"
+        cases = [[], ["frobnicate"], ["train"], ["train", self.star], self.train(x, "--epocs", 3),
+                 self.train(x, "--lr", "nan"), self.train(x, "--batch", 0), self.train(x, "--batch", "1.5"),
+                 self.train(x, "--poses", "guess"), self.train(x, "--device", "tpu"), self.train(x, "--latent", "table"),
+                 self.train(x, "--refine-epochs", 2), self.train(x, "--poses", "given"),
+                 self.train(x, "--half-maps", "--zdim", 1), ["compare", "fsc", "one.mrc"], ["compare"],
+                 ["simulate", MODEL, "-o", x, "--box", 31], ["volumes", x, "-o", x, "--z", "1", "--sweep", 3]]
+        for case in cases:
+            self.expect(64, *case)
+        self.assertFalse(x.exists())
+
+    def test_bad_data_is_65_and_missing_input_66(self):
+        x = self.path / "not-made"
+        text = self.path / "text.mrcs"
+        text.write_text("not an image\n")
+        broken = self.path / "broken.star"
+        broken.write_text(self.star.read_text().replace("000199@", "999999@").replace(" 199@", " 999@"))
+        cut = self.path / "cut.mrcs"
+        cut.write_bytes(self.stack.read_bytes()[:-1])
+        notmodel = self.path / "model.json"
+        notmodel.write_text('{"box": 32}')
+        for case in (["train", text, "-o", x], ["validate", cut], ["info", text], ["simulate", notmodel, "-o", x],
+                     ["backproject", self.stack, "-o", x], ["compare", "poses", self.stack, self.star],
+                     ["train", self.stack, "-o", x, "--poses", "given", "--dry-run"]):
+            self.expect(65, *case)
+        for case in (["train", "absent.star", "-o", x], ["info", "absent"], ["volumes", self.path, "-o", x],
+                     ["compare", "fsc", "a.mrc", "b.mrc"]):
+            self.expect(66, *case)
+        for name in ("model.json", "text.mrcs"):
+            self.assertIn(name, self.expect(65, "validate", self.path / name).stderr)
+
+    def test_cuda_is_71_without_a_cuda_backend(self):
+        if "cuda" in json.loads(self.expect(0, "--version", "--json").stdout)["backends"]:
+            self.skipTest("this build has a CUDA backend")
+        for device in ("cuda", "cuda:0"):
+            self.assertIn("--device cpu", self.expect(71, *self.train(self.path / "x", "--device", device)).stderr)
+
+    def test_a_folder_in_use_or_of_another_run_is_73(self):
+        run = self.path / "busy"
+        first = self.start(self.train(run, "--width", 256))
+        while not (run / "config.json").exists():
+            time.sleep(0.01)
+            self.assertIsNone(first.poll())
+        self.assertIn(str(first.pid), self.expect(73, *self.train(run, "--width", 256)).stderr)
+        first.kill()
+        first.communicate()
+        self.assertIn("/width", self.expect(73, *self.train(run, "--width", 17)).stderr.replace("decoder_", ""))
+        self.expect(73, *self.train("/dev/null/run"))
+
+    def test_json_is_one_object_a_line(self):
+        out = self.path / "json"
+        commands = [["doctor"], ["--version"], ["info", self.star], ["info", self.stack], ["validate", self.star],
+                    ["backproject", self.star, "-o", out / "b"], self.train(out / "r"), self.train(out / "d", "--dry-run"),
+                    ["volumes", out / "r", "-o", out / "v"], ["info", out / "r"],
+                    ["compare", "poses", out / "r" / "poses.star", self.truth / "poses.star"],
+                    ["compare", "fsc", out / "b" / "backproject.mrc", self.truth / "state_000.mrc"],
+                    ["compare", "latents", self.truth / "states.npy", self.truth / "states.npy"]]
+        for command in commands:
+            for line in self.expect(0, *command, "--json").stdout.splitlines():
+                self.assertIsInstance(json.loads(line), dict, command)
+        failed = json.loads(call("info", "absent", "--json").stdout)
+        self.assertEqual(failed["exit_code"], 66)
+
+    def test_numbers_mean_what_they_say(self):
+        out = self.path / "numbers"
+        self.expect(0, "backproject", self.star, "-o", out, "--json")
+        maps = [out / "backproject.mrc", self.truth / "state_000.mrc"]
+        fsc = json.loads(self.expect(0, "compare", "fsc", *maps, "--json").stdout)
+        self.assertGreater(fsc["fsc"][2], 0.8)
+        same = json.loads(self.expect(0, "compare", "fsc", maps[1], maps[1], "--json").stdout)
+        self.assertGreater(same["mean_fsc"], 0.9999)
+        poses = json.loads(self.expect(0, "compare", "poses", self.star, self.truth / "poses.star", "--json").stdout)
+        self.assertLess(poses["rotation_error_degrees_median"], 1e-3)
+        states = self.truth / "states.npy"
+        order = json.loads(self.expect(0, "compare", "latents", states, states, "--json").stdout)
+        self.assertGreater(order["spearman_first_component"], 0.999)
+
+    def untouched(self):
+        run = self.path / "untouched"
+        if not run.exists():
+            self.expect(0, *self.train(run, "--threads", 2))
+        return results(run)
+
+    def same(self, found, wanted):
+        self.assertEqual(found.keys(), wanted.keys())
+        for name in wanted:
+            self.assertTrue(found[name] == wanted[name], f"{name} differs")
+
+    def test_one_and_two_threads_give_the_same_bits(self):
+        run = self.path / "one"
+        self.expect(0, *self.train(run, "--threads", 1))
+        self.same(results(run), self.untouched())
+
+    def test_signals_stop_with_a_checkpoint_and_the_run_resumes(self):
+        run = self.path / "stopped"
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            process = self.start(self.train(run, "--threads", 2))
+            while process.poll() is None and "epoch" not in self.events(run):
+                time.sleep(0.005)
+            process.send_signal(number)
+            process.communicate()
+            self.assertIn(process.returncode, (75, 0))  # 0: it had finished
+            if number == signal.SIGTERM:
+                self.assertEqual(process.returncode, 75)
+                self.assertTrue(list((run / "checkpoints").glob("*.safetensors")))
+        self.expect(0, *self.train(run, "--threads", 2))
+        self.same(results(run), self.untouched())
+        self.assertIn("already finished", self.expect(0, *self.train(run)).stdout)
+
+    def events(self, run):
+        path = run / "events.jsonl"
+        return path.read_text() if path.exists() else ""
+
+    def test_a_second_interrupt_ends_at_once(self):
+        process = self.start(self.train(self.path / "twice", "--width", 512, "--layers", 8, "--macro-batch", 200))
+        while '"start"' not in self.events(self.path / "twice"):
+            time.sleep(0.01)
+            self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+        self.assertIn(process.returncode, (130, 75))  # 75: the batch ended between the two
+
+    def test_kill_9_at_random_moments_loses_nothing(self):
+        wanted = self.untouched()
+        moments = random.Random(SEED)
+        begin = time.monotonic()
+        shutil.rmtree(self.path / "timed", ignore_errors=True)
+        self.expect(0, *self.train(self.path / "timed", "--checkpoint-seconds", 0))
+        whole = time.monotonic() - begin
+        run, kills, rounds = self.path / "killed", 0, 0
+        while kills < KILLS:
+            process = self.start(self.train(run, "--threads", 2, "--checkpoint-seconds", 0))
+            try:
+                process.wait(timeout=moments.uniform(0, 0.7 * whole))
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+            message = process.communicate()[1]
+            self.assertIn(process.returncode, (0, -signal.SIGKILL), message)
+            if process.returncode == 0:
+                rounds += 1
+                self.same(results(run), wanted)
+                shutil.rmtree(run)
+        self.expect(0, *self.train(run, "--threads", 2))
+        self.same(results(run), wanted)
+        print(f"kill -9: {kills} kills, {rounds + 1} runs ended, all with the bits of an untouched run; seed {SEED}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("usage: cli_test.py path/to/reconstruct [unittest options]")
+    PROGRAM = str(Path(sys.argv[1]).resolve())
+    print(f"cli_test: seed {SEED} (RECON_TEST_SEED)")
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]])

@@ -1,0 +1,188 @@
+#include "engine/train/trainer.h"
+
+#include <doctest/doctest.h>
+
+#include "engine/geometry/lattice.h"
+#include "engine/geometry/rotation.h"
+#include "tests/reference/authors_step.h"
+
+using namespace recon;
+using namespace recon::reference;
+
+namespace {
+
+/// Noisy images of a random structure at random poses, without the way through files.
+Dataset random_images(Device& device, int side, int count, bool ctf) {
+  Dataset data;
+  data.side = side, data.pixel_size_angstrom = 3, data.count = count;
+  data.host_pixels = circular_pixels(side, side / 2);
+  data.pixels = on_device(device, data.host_pixels);
+  ModelConfig config{.side = side,
+                     .decoder_layers = 1,
+                     .decoder_width = 12,
+                     .encoding = Encoding::gaussian,
+                     .encoding_sigma = 0.7,
+                     .seed = 99};
+  const Model truth(device, config, 0, 0);
+  std::vector<float> rotations;
+  for (int i = 0; i < count; ++i)
+    for (const double v : random_rotation({8, Purpose::test}, uint64_t(i))) rotations.push_back(static_cast<float>(v));
+  const Buffer<float> matrices = on_device(device, rotations, count, 9);
+  data.images = Buffer<float>(device, count, data.pixel_count());
+  ExactSource(truth).slices(data.pixels.view(), matrices.view(), {}, {}, data.images.view());
+  auto images = data.images.download();
+  Draws draws(3);
+  for (float& v : images) v = 3 * v + 0.2f * draws.normal();
+  data.images.upload(images);
+  if (ctf)
+    data.ctf = on_device(
+        device, std::vector<CtfParameters>(size_t(count), {.defocus_u_angstrom = 9000, .defocus_v_angstrom = 8000}));
+  return data;
+}
+
+TrainConfig config_for(PoseMode poses, LatentSource source, SourceMode slices = SourceMode::lattice) {
+  TrainConfig c;
+  c.model = {.latent = source == LatentSource::none ? 0 : 2,
+             .source = source,
+             .decoder_layers = 1,
+             .decoder_width = 16,
+             .encoder_layers = 1,
+             .encoder_width = 16,
+             .seed = 5};
+  c.poses = poses, c.source = slices;
+  c.epochs = 3, c.batch = 4, c.macro_batch = 8, c.average_steps = 10, c.learning_rate = 1e-3;
+  c.kl_weight = 0.1, c.lattice_bins = 2;
+  c.search.subdivisions = 2, c.search.shift_extent_px = 1, c.search.shift_grid = 3;
+  c.search.band_min = 3, c.search.band_steps = 3, c.search.max_kept = 3, c.search.chunk_images = 4,
+  c.search.finalists = 2;
+  c.seed = 11;
+  return c;
+}
+
+struct Outcome {
+  Parameters::State state;
+  std::vector<float> matrices, shifts, latents;
+  double loss = 0;
+};
+
+Outcome outcome_of(Trainer& t) {
+  return {t.model().parameters().state(), t.matrices(), t.shifts(), t.latents(), t.report().loss};
+}
+
+void check_same(const Outcome& a, const Outcome& b) {
+  CHECK(a.state.values == b.state.values);
+  CHECK(a.state.first_moments == b.state.first_moments);
+  CHECK(a.state.second_moments == b.state.second_moments);
+  CHECK(a.state.average == b.state.average);
+  CHECK(a.matrices == b.matrices);
+  CHECK(a.shifts == b.shifts);
+  CHECK(a.latents == b.latents);
+  CHECK(a.loss == b.loss);
+}
+
+const std::vector<std::pair<PoseMode, LatentSource>> paradigms = {{PoseMode::search, LatentSource::none},
+                                                                  {PoseMode::given, LatentSource::encoder},
+                                                                  {PoseMode::search, LatentSource::encoder},
+                                                                  {PoseMode::search, LatentSource::table}};
+
+Outcome train(int threads, const TrainConfig& config) {
+  const auto device = Device::cpu(threads);
+  const Dataset data = random_images(*device, 16, 14, true);
+  Trainer trainer(*device, data, config);
+  while (trainer.step_group()) {
+  }
+  return outcome_of(trainer);
+}
+
+}  // namespace
+
+TEST_CASE("Trainer: parameters, poses and latents have the same bits for 1, 2 and 3 threads in every paradigm") {
+  for (const auto& [poses, source] : paradigms) {
+    const TrainConfig config = config_for(poses, source);
+    const Outcome one = train(1, config);
+    CHECK(std::isfinite(one.loss));
+    check_same(train(2, config), one);
+    check_same(train(3, config), one);
+  }
+  const TrainConfig exact = config_for(PoseMode::search, LatentSource::table, SourceMode::exact);
+  check_same(train(2, exact), train(1, exact));
+}
+
+TEST_CASE("Trainer: a run that is saved after any group and restored ends with the bits of an uninterrupted one") {
+  const auto device = Device::cpu(2);
+  const Dataset data = random_images(*device, 16, 14, true);
+  for (const auto& [poses, source] : paradigms)
+    for (const int stop : {1, 3, 4}) {
+      const TrainConfig config = config_for(poses, source);
+      Trainer whole(*device, data, config), first(*device, data, config), second(*device, data, config);
+      while (whole.step_group()) {
+      }
+      for (int i = 0; i < stop; ++i)
+        if (!first.step_group()) break;
+      second.model().parameters().restore(first.model().parameters().state());
+      if (source == LatentSource::table) {
+        Model::Table &from = first.model().table(), &to = second.model().table();
+        to.values.upload(from.values.download()), to.steps.upload(from.steps.download());
+        to.first_moments.upload(from.first_moments.download()),
+            to.second_moments.upload(from.second_moments.download());
+      }
+      second.set_poses(first.matrices(), first.shifts());
+      second.restore(first.progress());
+      while (second.step_group()) {
+      }
+      if (second.report().images == 0) continue;  // it was saved at the very end
+      check_same(outcome_of(second), outcome_of(whole));
+    }
+}
+
+TEST_CASE("Trainer: with given poses the loss falls to less than a third of the images' power") {
+  const auto device = Device::cpu(2);
+  Dataset data = random_images(*device, 16, 40, false);
+  TrainConfig config = config_for(PoseMode::given, LatentSource::none);
+  config.epochs = 60, config.batch = 10, config.learning_rate = 5e-3;
+  config.model.encoding = Encoding::gaussian, config.model.encoding_sigma = 0.7;
+  Trainer trainer(*device, data, config);
+  std::vector<float> rotations;
+  for (int i = 0; i < 40; ++i)
+    for (const double v : random_rotation({8, Purpose::test}, uint64_t(i))) rotations.push_back(static_cast<float>(v));
+  trainer.set_poses(rotations, std::vector<float>(80, 0.0f));
+  double first = 0;
+  while (trainer.step_group())
+    if (trainer.epoch() == 1 && first == 0) first = trainer.report().loss;
+  const auto images = data.images.download();
+  const double power = norm(images) * norm(images) / double(images.size());
+  MESSAGE("power " << power << ", first epoch " << first << ", last " << trainer.report().loss);
+  CHECK(trainer.report().loss < power / 3);
+  CHECK(trainer.report().loss > 0.5 * 0.04);  // the noise cannot be fitted
+}
+
+TEST_CASE("Trainer: the authors' step, from their images and shifts to the weights after Adam, is theirs to 1e-5") {
+  const auto folder = data_folder();
+  if (folder.empty()) {
+    MESSAGE("reference data not found: skipped");
+    return;
+  }
+  const AuthorsStep step(folder / "reference/step_hartley_geom_ft.npz",
+                         circular_pixels(AuthorsStep::side, AuthorsStep::side / 2));
+  const auto device = Device::cpu(2);
+  Dataset data;
+  data.side = AuthorsStep::side, data.count = 10;
+  data.host_pixels = step.pixels;
+  data.pixels = on_device(*device, step.pixels);
+  data.images = on_device(*device, step.images("y"), 10, data.pixel_count());
+  TrainConfig config;
+  config.model = {.decoder_layers = AuthorsStep::layers, .half_space = false};
+  config.poses = PoseMode::given, config.epochs = 1;
+  Trainer trainer(*device, data, config);
+  auto state = trainer.model().parameters().state();
+  state.values = step.parameters("w0");
+  trainer.model().parameters().restore(state);
+  trainer.set_poses(AuthorsStep::narrow(step.file.at("rot")), AuthorsStep::narrow(step.file.at("trans_px")));
+  CHECK(trainer.step_group());
+  const auto weights = step.compare_weights(trainer.model().parameters().state().values);
+  MESSAGE("loss " << trainer.report().loss << ", weights " << weights.worst << " (uncertain: " << weights.uncertain
+                  << ")");
+  CHECK(trainer.report().loss == doctest::Approx(step.file.at("loss").values[0]).epsilon(1e-5));
+  CHECK(weights.worst < 1e-5);
+  CHECK(weights.uncertain < 177665 / 50);
+}
