@@ -40,6 +40,8 @@ void add_schedule(CLI::App& app, TrainOptions& o) {
   add(app, "--kl-warmup N", s.kl_warmup_epochs, "epochs over which that weight rises from 0")
       ->check(within(0, 1e6))
       ->needs("--zdim");
+  choice<NoiseMode>(app, "--noise", s.noise, {{"white", NoiseMode::white}, {"shells", NoiseMode::shells}},
+                    "white (the paper), or one variance a shell from the residuals of fixed-pose epochs");
   add(app, "--train-band K", s.train_band, "loss up to this frequency, 1/box; 0: all")->check(within(0, 1e5));
   add(app, "--checkpoint-seconds S", o.checkpoint_seconds, "time between checkpoints, s (also at epochs' ends)")
       ->check(within(0, huge));
@@ -128,8 +130,8 @@ void add_train(CommandLine& line) {
   add_input(*app, *o);
   add_refine(*app, *o);
   app->footer(
-      "Exit codes: 0 done, 64 usage, 65 bad data, 66 no input, 71 device or memory, 73 cannot write or in use,\n"
-      "74 disk full or failing, 75 stopped by a signal with a checkpoint: run the same command again.");
+      "Exit codes: 0 done, 64 usage, 65 bad data, 66 no input, 71 device or memory, 73 cannot write\n"
+      "or in use, 74 disk full or failing, 75 stopped by a signal: run the same command again.");
   app->parse_complete_callback([app = app, o = o] {
     for (const CLI::Option* option : app->get_options())
       if (option->count() > 0 && o->stage.poses == PoseMode::given &&

@@ -169,6 +169,7 @@ Json outcome_json(RunOutcome outcome, const io::RunFolder& folder) {
 int run_train(const TrainOptions& given) {
   TrainOptions options = given;
   check(options);
+  const std::atomic<bool>* stop = options.dry_run ? nullptr : &stop_on_signals();
   options.run.load.ignore_ctf = options.run.preparation.ctf == CtfMode::none;
   options.run.load.allow_missing_ctf = !options.ctf_wanted;
   const bool json = options.common.json;
@@ -180,8 +181,8 @@ int run_train(const TrainOptions& given) {
     return dry_run(options, particles, config);
   }
 
-  const std::atomic<bool>& stop = stop_on_signals();
   ProgressDisplay display(json);
+  throw_if_stopped();
   auto folder = io::RunFolder::open(options.output);
   const Contrast contrast = contrast_of(particles, config.preparation);
   tell(display, describe(particles, config, contrast), contrast, json);
@@ -190,7 +191,7 @@ int run_train(const TrainOptions& given) {
   const RunHooks hooks{.progress = [&](const RunProgress& p) { display.update(p); },
                        .warning = [&](const std::string& text) { display.warning(text); },
                        .note = [&](const std::string& text) { display.note(text); },
-                       .stop = &stop,
+                       .stop = stop,
                        .checkpoint_seconds = options.checkpoint_seconds};
   const RunOutcome outcome = run_training(*device, config, folder, hooks);
   const Json result = outcome_json(outcome, folder);

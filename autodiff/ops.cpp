@@ -11,7 +11,9 @@ Var linear(Tape& tape, Var x, Parameters::Ref weight, Parameters::Ref bias, bool
   const Var y = tape.variable(x.value.rows, weight.value.rows);
   tape.record(
       [=, &device] {
-        linear(device, LinearForward{.x = x.value, .w = weight.value, .b = bias.value, .y = y.value, .relu = relu, .residual = residual});
+        linear(device,
+               LinearForward{
+                   .x = x.value, .w = weight.value, .b = bias.value, .y = y.value, .relu = relu, .residual = residual});
       },
       [=, &device] {
         linear_backward(device, LinearBackward{.x = x.value,
@@ -56,12 +58,18 @@ Var mlp(Tape& tape, Var x, const MlpTensors& tensors) {
   return x;
 }
 
-Var reparameterize(Tape& tape, Var encoded, View<const int32_t> images, uint64_t seed, const StepScalars& scalars, View<float> kl) {
+Var reparameterize(Tape& tape, Var encoded, View<const int32_t> images, uint64_t seed, const StepScalars& scalars,
+                   View<float> kl) {
   Device& device = tape.device();
   const Var z = tape.variable(encoded.value.rows, encoded.value.cols / 2);
   tape.record(
       [=, &device, &scalars] {
-        reparameterize(device, Reparameterize{.encoded = encoded.value, .images = images, .z = z.value, .kl = kl, .seed = seed, .epoch = scalars.epoch});
+        reparameterize(device, Reparameterize{.encoded = encoded.value,
+                                              .images = images,
+                                              .z = z.value,
+                                              .kl = kl,
+                                              .seed = seed,
+                                              .epoch = scalars.epoch});
       },
       [=, &device, &scalars] {
         reparameterize_backward(device, ReparameterizeBackward{.encoded = encoded.value,
@@ -73,17 +81,24 @@ Var reparameterize(Tape& tape, Var encoded, View<const int32_t> images, uint64_t
   return z;
 }
 
-Var gather_latents(Tape& tape, View<const float> table, View<const int32_t> rows, const StepScalars& scalars, View<float> prior) {
+Var gather_latents(Tape& tape, View<const float> table, View<const int32_t> rows, const StepScalars& scalars,
+                   View<float> prior) {
   Device& device = tape.device();
   const Var z = tape.variable(rows.size(), table.cols);
-  tape.record([=, &device] { gather_latents(device, GatherLatents{.table = table, .rows = rows, .z = z.value, .prior = prior}); },
-              [=, &device, &scalars] { latent_prior(device, LatentPrior{.z = z.value, .dz = z.gradient, .scale = scalars.kl_scale}); });
+  tape.record(
+      [=, &device] {
+        gather_latents(device, GatherLatents{.table = table, .rows = rows, .z = z.value, .prior = prior});
+      },
+      [=, &device, &scalars] {
+        latent_prior(device, LatentPrior{.z = z.value, .dz = z.gradient, .scale = scalars.kl_scale});
+      });
   return z;
 }
 
 namespace {
 
-DecodeSlices slices_of(const DecoderVars& decoder, View<const Pixel> pixels, int side, View<const float> rotations, Var z) {
+DecodeSlices slices_of(const DecoderVars& decoder, View<const Pixel> pixels, int side, View<const float> rotations,
+                       Var z) {
   return {.net = {decoder.shape, decoder.frequencies, decoder.parameters.value},
           .pixels = pixels,
           .rotations = rotations,
@@ -96,7 +111,8 @@ DecodeSlices slices_of(const DecoderVars& decoder, View<const Pixel> pixels, int
 
 }  // namespace
 
-Var decode(Tape& tape, const DecoderVars& decoder, View<const Pixel> pixels, int side, View<const float> rotations, Var z) {
+Var decode(Tape& tape, const DecoderVars& decoder, View<const Pixel> pixels, int side, View<const float> rotations,
+           Var z) {
   Device& device = tape.device();
   const Var y = tape.variable(rotations.rows, pixels.size());
   DecodeSlices forward = slices_of(decoder, pixels, side, rotations, z);
@@ -116,8 +132,8 @@ Var decode(Tape& tape, const DecoderVars& decoder, View<const Pixel> pixels, int
   return y;
 }
 
-void squared_error(Tape& tape, Var prediction, View<const float> target, View<const float> ctf, const StepScalars& scalars,
-                   View<float> loss) {
+void squared_error(Tape& tape, Var prediction, View<const float> target, View<const float> ctf,
+                   const StepScalars& scalars, View<float> loss) {
   Device& device = tape.device();
   const auto run = [=, &device](View<float> gradient, float scale) {
     squared_error(device, SquaredError{.prediction = prediction.value,
@@ -130,8 +146,9 @@ void squared_error(Tape& tape, Var prediction, View<const float> target, View<co
   tape.record([=] { run({}, 1); }, [=, &scalars] { run(prediction.gradient, scalars.loss_scale); });
 }
 
-void decode_loss(Tape& tape, const DecoderVars& decoder, View<const Pixel> pixels, int side, View<const float> rotations, Var z,
-                 View<const float> target, View<const float> ctf, const StepScalars& scalars, View<float> loss) {
+void decode_loss(Tape& tape, const DecoderVars& decoder, View<const Pixel> pixels, int side,
+                 View<const float> rotations, Var z, View<const float> target, View<const float> ctf,
+                 const StepScalars& scalars, View<float> loss) {
   Device& device = tape.device();
   const DecodeSlices forward = slices_of(decoder, pixels, side, rotations, z);
   // The loss is the tape's root, so its gradient is known in the forward pass: everything happens in `backward`, which

@@ -16,7 +16,8 @@ struct MlpTensors {
   std::vector<Parameters::Ref> weights, biases;
   bool residual = true;
 };
-/// Adds an MLP's tensors to the present module of `parameters`: inputs → width, layers × (width → width), width → outputs.
+/// Adds an MLP's tensors to the present module of `parameters`: inputs → width, layers × (width → width), width →
+/// outputs.
 std::vector<int> add_mlp(Parameters& parameters, int64_t inputs, int64_t width, int layers, int64_t outputs);
 MlpTensors mlp_tensors(const Parameters& parameters, const std::vector<int>& numbers, bool residual);
 /// relu after every layer but the last.
@@ -30,10 +31,12 @@ struct StepScalars {
 };
 
 /// z = μ + σ ε from encoded [B, 2Z], with the KL divergence as a root of the tape: kl [1, B] receives its values.
-Var reparameterize(Tape& tape, Var encoded, View<const int32_t> images, uint64_t seed, const StepScalars& scalars, View<float> kl);
+Var reparameterize(Tape& tape, Var encoded, View<const int32_t> images, uint64_t seed, const StepScalars& scalars,
+                   View<float> kl);
 
 /// z = rows of a table, with ½|z|² as penalty (a root): the caller moves the table by z.gradient.
-Var gather_latents(Tape& tape, View<const float> table, View<const int32_t> rows, const StepScalars& scalars, View<float> prior);
+Var gather_latents(Tape& tape, View<const float> table, View<const int32_t> rows, const StepScalars& scalars,
+                   View<float> prior);
 
 /// What a decoder node needs beside z.
 struct DecoderVars {
@@ -42,14 +45,16 @@ struct DecoderVars {
   Parameters::Ref parameters;
 };
 /// Slices of the decoder at given rotations: [S, P]. z may be empty (homogeneous).
-Var decode(Tape& tape, const DecoderVars& decoder, View<const Pixel> pixels, int side, View<const float> rotations, Var z);
+Var decode(Tape& tape, const DecoderVars& decoder, View<const Pixel> pixels, int side, View<const float> rotations,
+           Var z);
 
 /// Σ_p (ctf · prediction − target)² per image into loss [1, B]; a root.
-void squared_error(Tape& tape, Var prediction, View<const float> target, View<const float> ctf, const StepScalars& scalars,
-                   View<float> loss);
+void squared_error(Tape& tape, Var prediction, View<const float> target, View<const float> ctf,
+                   const StepScalars& scalars, View<float> loss);
 
 /// decode and squared_error in one operation whose activations never leave the cache; the same result as the two.
-void decode_loss(Tape& tape, const DecoderVars& decoder, View<const Pixel> pixels, int side, View<const float> rotations, Var z,
-                 View<const float> target, View<const float> ctf, const StepScalars& scalars, View<float> loss);
+void decode_loss(Tape& tape, const DecoderVars& decoder, View<const Pixel> pixels, int side,
+                 View<const float> rotations, Var z, View<const float> target, View<const float> ctf,
+                 const StepScalars& scalars, View<float> loss);
 
 }  // namespace recon

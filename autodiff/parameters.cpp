@@ -30,7 +30,8 @@ void Parameters::initialize(uint64_t seed) {
     const double range = 1 / std::sqrt(static_cast<double>(tensors_[t].fan_in));
     for (int64_t i = 0; i < tensors_[t].size(); ++i) {
       const u32x4 words = random.draw(static_cast<uint64_t>(i), static_cast<uint32_t>(t));
-      values[static_cast<size_t>(tensors_[t].offset + i)] = static_cast<float>((2.0 * uniform01(words.v[0]) - 1) * range);
+      values[static_cast<size_t>(tensors_[t].offset + i)] =
+          static_cast<float>((2.0 * uniform01(words.v[0]) - 1) * range);
     }
   }
   values_ = Buffer<float>(*device_, values);
@@ -57,7 +58,9 @@ void Parameters::adam_step(const std::vector<float>& learning_rates, int64_t ave
   expect(learning_rates.size() == modules_.size(), "parameters: one learning rate a module");
   ++steps_;
   for (size_t i = 0; i < modules_.size(); ++i) {
-    const auto range = [&](const Buffer<float>& b) { return View<float>{b.view().data + modules_[i].offset, 1, modules_[i].size}; };
+    const auto range = [&](const Buffer<float>& b) {
+      return View<float>{b.view().data + modules_[i].offset, 1, modules_[i].size};
+    };
     adam(*device_, Adam{.parameters = range(values_),
                         .gradients = range(gradients_),
                         .first_moments = range(first_moments_),
@@ -80,7 +83,8 @@ void Parameters::swap_average() {
 }
 
 Parameters::State Parameters::state() const {
-  return {values_.download(), first_moments_.download(), second_moments_.download(), average_.download(), steps_, average_steps_};
+  return {values_.download(), first_moments_.download(), second_moments_.download(), average_.download(), steps_,
+          average_steps_};
 }
 
 void Parameters::restore(const State& state) {

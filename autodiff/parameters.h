@@ -6,8 +6,8 @@
 
 namespace recon {
 
-/// All trainable weights of a model in one flat arena on the device, with gradients and Adam's moments beside them, so that the optimiser
-/// is one pass and a checkpoint is three copies.
+/// All trainable weights of a model in one flat arena on the device, with gradients and Adam's moments beside them, so
+/// that the optimiser is one pass and a checkpoint is three copies.
 class Parameters {
  public:
   /// One named matrix or vector of the arena.
@@ -43,8 +43,8 @@ class Parameters {
   int64_t size() const { return size_; }
   int64_t steps() const { return steps_; }
 
-  /// One Adam step with a learning rate a module; gradients are zeroed. Also follows the weights with a running average that
-  /// forgets over about `average_steps` steps (0: no average kept).
+  /// One Adam step with a learning rate a module; gradients are zeroed. Also follows the weights with a running average
+  /// that forgets over about `average_steps` steps (0: no average kept).
   void adam_step(const std::vector<float>& learning_rates, int64_t average_steps);
   /// Exchanges the weights with their running average (for evaluation); calling it again undoes it.
   void swap_average();

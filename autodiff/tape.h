@@ -11,8 +11,8 @@ struct Var {
   View<float> value, gradient;
 };
 
-/// Reverse-mode differentiation: operations are recorded once for fixed shapes and replayed every step, forward in order and backward in
-/// reverse. All activations are allocated while recording; a replay allocates nothing.
+/// Reverse-mode differentiation: operations are recorded once for fixed shapes and replayed every step, forward in
+/// order and backward in reverse. All activations are allocated while recording; a replay allocates nothing.
 class Tape {
  public:
   explicit Tape(Device& device) : device_(&device) {}

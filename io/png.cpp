@@ -74,7 +74,8 @@ void write_png(const std::string& path, std::span<const uint8_t> rgb, int width,
   const size_t row = size_t{3} * static_cast<size_t>(width);
   for (size_t y = 0; y < static_cast<size_t>(height); ++y) {
     rows.push_back(0);
-    rows.insert(rows.end(), rgb.begin() + static_cast<int64_t>(y * row), rgb.begin() + static_cast<int64_t>((y + 1) * row));
+    rows.insert(rows.end(), rgb.begin() + static_cast<int64_t>(y * row),
+                rgb.begin() + static_cast<int64_t>((y + 1) * row));
   }
   chunk(png, "IHDR", header);
   chunk(png, "IDAT", stored(rows));

@@ -11,8 +11,8 @@ struct Picture {
   std::vector<uint8_t> rgb;
 };
 
-/// Shaded isosurface of a map [z][y][x], seen along −z, `size` pixels a side: orthographic rays, trilinear density, light from the upper
-/// left. The surface lies at mean + `sigmas` standard deviations.
+/// Shaded isosurface of a map [z][y][x], seen along −z, `size` pixels a side: orthographic rays, trilinear density,
+/// light from the upper left. The surface lies at mean + `sigmas` standard deviations.
 Picture render_surface(std::span<const float> volume, int side, int size, double sigmas = 2.5);
 
 /// Pictures of the same size beside one another, at most `columns` a row.

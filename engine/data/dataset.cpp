@@ -34,7 +34,8 @@ float hartley_scale(Device& device, int side, int64_t count, const Reader& read)
   return variance > 0 ? static_cast<float>(1 / std::sqrt(variance)) : 1.0f;
 }
 
-void flip_phases(Device& device, const Dataset& data, View<float> images, int64_t first, View<const CtfParameters> ctf) {
+void flip_phases(Device& device, const Dataset& data, View<float> images, int64_t first,
+                 View<const CtfParameters> ctf) {
   Buffer<float> values(device, images.rows, images.cols);
   evaluate_ctf(device, EvaluateCtf{.parameters = {ctf.data + first, 1, images.rows},
                                    .pixels = data.pixels.view(),
@@ -66,10 +67,15 @@ Dataset prepare_from(Device& device, int side, double pixel_size, int64_t count,
     real.upload(images);
     const View<float> some = real.rows(0, n), out = data.images.rows(first, n);
     if (config.window)
-      window_images(device, WindowImages{.images = some, .side = side, .inner = config.window_inner, .outer = config.window_outer});
+      window_images(
+          device,
+          WindowImages{.images = some, .side = side, .inner = config.window_inner, .outer = config.window_outer});
     hartley(device, Hartley2d{.images = some, .hartley = some, .side = side});
-    gather_pixels(device, GatherPixels{.hartley = some, .pixels = data.pixels.view(), .out = out, .side = side, .scale = data.scale});
-    if (config.ctf == CtfMode::phase_flip && !parameters.empty()) flip_phases(device, data, out, first, parameters.view());
+    gather_pixels(
+        device,
+        GatherPixels{.hartley = some, .pixels = data.pixels.view(), .out = out, .side = side, .scale = data.scale});
+    if (config.ctf == CtfMode::phase_flip && !parameters.empty())
+      flip_phases(device, data, out, first, parameters.view());
   }
   if (config.ctf == CtfMode::model) data.ctf = std::move(parameters);
   return data;

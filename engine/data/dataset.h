@@ -11,28 +11,29 @@ namespace recon {
 enum class CtfMode { none, model, phase_flip };
 
 struct PreparationConfig {
-  bool window = true;            ///< soft circle 1 → 0 between inner and outer (fractions of D/2)
+  bool window = true;  ///< soft circle 1 → 0 between inner and outer (fractions of D/2)
   float window_inner = 0.85f, window_outer = 0.99f;
   bool invert = false;           ///< multiply the images by −1
   CtfMode ctf = CtfMode::model;  ///< used when the particles have CTF values
   double band = 0;               ///< largest |k| kept, in 1/D; 0: D/2
 };
 
-/// Particle images prepared for the method and resident on a device: Hartley pixels of the circular set, scaled to unit variance.
+/// Particle images prepared for the method and resident on a device: Hartley pixels of the circular set, scaled to unit
+/// variance.
 struct Dataset {
   int side = 0;
   double pixel_size_angstrom = 0;
   int64_t count = 0;
   std::vector<Pixel> host_pixels;  ///< ordered by radius, in pairs
   Buffer<Pixel> pixels;
-  Buffer<float> images;            ///< [N, P]
-  Buffer<CtfParameters> ctf;       ///< [1, N], or empty: no CTF in the model
-  float scale = 1;                 ///< images were multiplied by it: 1/std of their Hartley coefficients
+  Buffer<float> images;       ///< [N, P]
+  Buffer<CtfParameters> ctf;  ///< [1, N], or empty: no CTF in the model
+  float scale = 1;            ///< images were multiplied by it: 1/std of their Hartley coefficients
   int64_t pixel_count() const { return static_cast<int64_t>(host_pixels.size()); }
 };
 
-/// Reads, windows, transforms, gathers and scales all images (paper §3.3; reference conventions of the authors' code: the
-/// scale is the standard deviation of the un-windowed Hartley images, over at most 1,000 images at an even stride).
+/// Reads, windows, transforms, gathers and scales all images (paper §3.3; reference conventions of the authors' code:
+/// the scale is the standard deviation of the un-windowed Hartley images, over at most 1,000 images at an even stride).
 /// Throws io::InputError for unreadable images; ContractError for an odd box.
 Dataset prepare(Device& device, const io::ParticleTable& particles, const PreparationConfig& config);
 
@@ -40,7 +41,8 @@ Dataset prepare(Device& device, const io::ParticleTable& particles, const Prepar
 Dataset prepare(Device& device, int side, double pixel_size_angstrom, std::vector<float> images,
                 const std::vector<CtfParameters>& ctf, const PreparationConfig& config);
 
-/// Evidence of the contrast sign, from real-space images: particles are bright when the centre is brighter than the rim.
+/// Evidence of the contrast sign, from real-space images: particles are bright when the centre is brighter than the
+/// rim.
 struct ContrastReport {
   double centre_minus_rim_sigma = 0;  ///< mean over images of (centre − rim) in units of its standard error
   bool inverted() const { return centre_minus_rim_sigma < -3; }

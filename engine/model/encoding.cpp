@@ -28,9 +28,12 @@ Encoding encoding_from_name(const std::string& name) {
 
 std::string encoding_name(Encoding encoding) {
   switch (encoding) {
-    case Encoding::geometric: return "geometric";
-    case Encoding::geometric_low: return "geometric-low";
-    case Encoding::gaussian: return "gaussian";
+    case Encoding::geometric:
+      return "geometric";
+    case Encoding::geometric_low:
+      return "geometric-low";
+    case Encoding::gaussian:
+      return "gaussian";
   }
   return "";
 }

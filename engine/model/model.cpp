@@ -8,8 +8,8 @@ namespace recon {
 /// Lattice points inside a sphere: one of each opposite pair with two outputs, all of them with one.
 struct Model::Lattice {
   double radius = 0;
-  Buffer<float> points, values;    // [n, 3], [n, outputs]
-  Buffer<int32_t> index, mirror;   // [1, n]
+  Buffer<float> points, values;   // [n, 3], [n, outputs]
+  Buffer<int32_t> index, mirror;  // [1, n]
 };
 
 namespace {
@@ -53,7 +53,8 @@ LatticePoints lattice_points(int side, double radius, bool half_space) {
 Model::Model(Device& device, const ModelConfig& config, int64_t encoder_inputs, int64_t images)
     : device_(&device), config_(config), parameters_(device) {
   const int per_axis = config.encoding_per_axis > 0 ? config.encoding_per_axis : config.side / 2;
-  const auto frequencies = encoding_frequencies(config.encoding, config.side, per_axis, config.encoding_sigma, config.seed);
+  const auto frequencies =
+      encoding_frequencies(config.encoding, config.side, per_axis, config.encoding_sigma, config.seed);
   const auto features = static_cast<int64_t>(frequencies.size() / 3);
   frequencies_ = Buffer<float>(device, 3, features);
   frequencies_.upload(frequencies);
@@ -68,7 +69,8 @@ Model::Model(Device& device, const ModelConfig& config, int64_t encoder_inputs, 
   expect(parameters_.size() == shape_.parameter_count(), "model: the decoder's layout and its tensors disagree");
   if (config.source == LatentSource::encoder) {
     encoder_module_ = parameters_.begin_module("encoder");
-    encoder_tensors_ = add_mlp(parameters_, encoder_inputs, config.encoder_width, config.encoder_layers, 2 * int64_t{config.latent});
+    encoder_tensors_ =
+        add_mlp(parameters_, encoder_inputs, config.encoder_width, config.encoder_layers, 2 * int64_t{config.latent});
   }
   parameters_.initialize(config.seed);
   if (config.source == LatentSource::table) {
@@ -86,7 +88,9 @@ Model::Model(Device& device, const ModelConfig& config, int64_t encoder_inputs, 
   }
 }
 
-DecoderVars Model::decoder_vars() const { return {shape_, frequencies_.view(), parameters_.module_ref(decoder_module_)}; }
+DecoderVars Model::decoder_vars() const {
+  return {shape_, frequencies_.view(), parameters_.module_ref(decoder_module_)};
+}
 
 DecoderNet Model::decoder_net() const {
   return {shape_, frequencies_.view(), parameters_.module_ref(decoder_module_).value};
@@ -108,7 +112,10 @@ void Model::hartley_volume(const std::vector<float>& z, double radius, View<floa
   }
   Buffer<float> latent;
   if (config_.latent > 0) latent = Buffer<float>(*device_, z);
-  decode(*device_, DecodePoints{.net = decoder_net(), .points = lattice_->points.view(), .latent = latent.view(), .values = lattice_->values.view()});
+  decode(*device_, DecodePoints{.net = decoder_net(),
+                                .points = lattice_->points.view(),
+                                .latent = latent.view(),
+                                .values = lattice_->values.view()});
   scatter_volume(*device_, ScatterVolume{.values = lattice_->values.view(),
                                          .index = lattice_->index.view(),
                                          .mirror = lattice_->mirror.view(),

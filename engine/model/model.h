@@ -17,20 +17,21 @@ enum class LatentSource {
 
 /// The architecture: everything that decides shapes and initial weights. Part of a checkpoint.
 struct ModelConfig {
-  int side = 0;                 ///< D, box in pixels
-  int latent = 0;               ///< Z
+  int side = 0;    ///< D, box in pixels
+  int latent = 0;  ///< Z
   LatentSource source = LatentSource::none;
   int decoder_layers = 10, decoder_width = 128;
   int encoder_layers = 10, encoder_width = 128;
   bool residual = true;
-  bool half_space = true;       ///< evaluate one of each pair of opposite coordinates (two outputs)
+  bool half_space = true;  ///< evaluate one of each pair of opposite coordinates (two outputs)
   Encoding encoding = Encoding::geometric;
   int encoding_per_axis = 0;    ///< E; 0: D/2
   double encoding_sigma = 0.5;  ///< of the gaussian encoding
   uint64_t seed = 0;
 };
 
-/// The networks of the method with their weights on a device: decoder always, encoder or latent table when there is a z.
+/// The networks of the method with their weights on a device: decoder always, encoder or latent table when there is a
+/// z.
 class Model {
  public:
   /// `encoder_inputs`: pixels an image; `images`: rows of the latent table.
@@ -56,8 +57,8 @@ class Model {
   Table& table() { return table_; }
   const Table& table() const { return table_; }
 
-  /// The Hartley volume [D·D, D] of the decoder at z (host, length Z), frequencies |k| <= radius (in 1/D), the rest zero
-  /// (paper §3.2, end: a 3-D lattice spanning [−½, ½]³).
+  /// The Hartley volume [D·D, D] of the decoder at z (host, length Z), frequencies |k| <= radius (in 1/D), the rest
+  /// zero (paper §3.2, end: a 3-D lattice spanning [−½, ½]³).
   void hartley_volume(const std::vector<float>& z, double radius, View<float> out) const;
   /// The density [z][y][x] in real space at z.
   std::vector<float> volume(const std::vector<float>& z, double radius) const;

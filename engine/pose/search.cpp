@@ -55,7 +55,8 @@ PoseSearch::Lists PoseSearch::grid_lists(int level, int shift_subdivisions) cons
     }
   std::vector<ShiftNode> centres;
   for (int y = 0; y < cells; ++y)
-    for (int x = 0; x < cells; ++x) centres.push_back({(2 * x + 1 - cells) * (width / 2), (2 * y + 1 - cells) * (width / 2)});
+    for (int x = 0; x < cells; ++x)
+      centres.push_back({(2 * x + 1 - cells) * (width / 2), (2 * y + 1 - cells) * (width / 2)});
   if (shifts == 1) centres = {ShiftNode{0, 0}};
   const int32_t counts[2] = {static_cast<int32_t>(rotations), static_cast<int32_t>(shifts)};
   out.rotations.upload(nodes);
@@ -70,7 +71,8 @@ PoseSearch::Lists PoseSearch::grid_lists(int level, int shift_subdivisions) cons
 PoseSearch::PoseSearch(Device& device, const SearchConfig& config, int side, const std::vector<Pixel>& host_pixels,
                        View<const Pixel> pixels)
     : device_(&device), config_(config), side_(side), host_pixels_(host_pixels), pixels_(pixels) {
-  expect(config.max_kept >= 1 && config.subdivisions >= 1 && config.band_steps >= 2, "search: configuration out of range");
+  expect(config.max_kept >= 1 && config.subdivisions >= 1 && config.band_steps >= 2,
+         "search: configuration out of range");
   set_band(config.band_min, config.band_max);
   const int64_t chunk = config_.chunk_images, keep = config_.max_kept, all = pixels_.size();
   base_ = grid_lists(config_.base_level, 0);
@@ -101,10 +103,13 @@ int64_t PoseSearch::level_pixels(int level) const {
 }
 
 float PoseSearch::shift_unit_px() const {
-  return static_cast<float>(config_.shift_extent_px / (config_.shift_grid * double(int64_t{1} << config_.subdivisions)));
+  return static_cast<float>(config_.shift_extent_px /
+                            (config_.shift_grid * double(int64_t{1} << config_.subdivisions)));
 }
 
-double PoseSearch::final_angle_degrees() const { return 60.0 / double(int64_t{1} << (config_.base_level + config_.subdivisions)); }
+double PoseSearch::final_angle_degrees() const {
+  return 60.0 / double(int64_t{1} << (config_.base_level + config_.subdivisions));
+}
 double PoseSearch::final_shift_step_px() const { return 2.0 * shift_unit_px(); }
 
 PoseKept PoseSearch::kept(int64_t images) const {
@@ -159,16 +164,18 @@ void PoseSearch::run_chunk(SliceSource& source, SliceSource* exact, View<const f
       slices = base_slices_.shaped(count * rotations, band.cols);
       for (int64_t b = 0; b < count; ++b) {
         const View<const int32_t> same = image_of(config_.chunk_images, rotations);
-        source.slices(band, nodes.matrices, {}, {same.data + b * rotations, 1, rotations}, slices.slice_rows(b * rotations, rotations));
+        source.slices(band, nodes.matrices, {}, {same.data + b * rotations, 1, rotations},
+                      slices.slice_rows(b * rotations, rotations));
       }
     } else {
       const int64_t before = config_.base_level + level - 1;
       nodes = children_.nodes(count, false);
-      pose_expand(*device_, PoseExpand{.kept = kept(count),
-                                       .children = nodes,
-                                       .level = static_cast<int>(before),
-                                       .shift_cell = config_.shift_extent_px > 0 ? 2 << (config_.subdivisions - level + 1) : 0,
-                                       .overlapping_shifts = config_.overlapping_shifts});
+      pose_expand(*device_,
+                  PoseExpand{.kept = kept(count),
+                             .children = nodes,
+                             .level = static_cast<int>(before),
+                             .shift_cell = config_.shift_extent_px > 0 ? 2 << (config_.subdivisions - level + 1) : 0,
+                             .overlapping_shifts = config_.overlapping_shifts});
       const int64_t rotations = nodes.rotations.cols;
       slices = slices_.shaped(count * rotations, band.cols);
       source.slices(band, nodes.matrices, nodes.active, image_of(count, rotations), slices);
@@ -212,7 +219,10 @@ void PoseSearch::select_level(SliceSource& source, const PoseNodes& nodes, View<
                                    .side = side_});
     bound = bounds_.shaped(1, count);
   }
-  pose_select(*device_, PoseSelect{.nodes = nodes, .scores = scores, .bound = bound, .kept = kept(count), .per_rotation = config_.per_rotation});
+  pose_select(
+      *device_,
+      PoseSelect{
+          .nodes = nodes, .scores = scores, .bound = bound, .kept = kept(count), .per_rotation = config_.per_rotation});
   count_level(level, count);
 }
 
@@ -232,7 +242,8 @@ void PoseSearch::finish(SliceSource* exact, const PoseNodes& nodes, View<float> 
     finalists.rotations = kept_rotations_.shaped(count, wanted);
     finalists.shifts = kept_shifts_.shaped(count, wanted);
     finalists.scores = kept_scores_.shaped(count, wanted);
-    pose_select(*device_, PoseSelect{.nodes = nodes, .scores = scores, .kept = finalists, .per_rotation = config_.per_rotation});
+    pose_select(*device_,
+                PoseSelect{.nodes = nodes, .scores = scores, .kept = finalists, .per_rotation = config_.per_rotation});
     const View<const Pixel> full{pixels_.data, 1, pixels_within(host_pixels_, config_.band_max)};
     PoseNodes lists{.rotations = children_.rotations.shaped(count, wanted),
                     .rotation_count = children_.rotation_count.shaped(1, count),
@@ -259,7 +270,8 @@ void PoseSearch::finish(SliceSource* exact, const PoseNodes& nodes, View<float> 
 }
 
 void PoseSearch::count_level(int level, int64_t images) {
-  if (statistics_.levels.size() <= static_cast<size_t>(level)) statistics_.levels.resize(static_cast<size_t>(level) + 1);
+  if (statistics_.levels.size() <= static_cast<size_t>(level))
+    statistics_.levels.resize(static_cast<size_t>(level) + 1);
   auto& sums = statistics_.levels[static_cast<size_t>(level)];
   const auto below = kept_below_.download(), scored = kept_scored_.download(), count = kept_count_.download();
   for (size_t b = 0; b < static_cast<size_t>(images); ++b) {
@@ -276,7 +288,8 @@ void PoseSearch::exhaustive(SliceSource& source, int level, int shift_subdivisio
   const Lists lists = grid_lists(level, shift_subdivisions);
   const PoseNodes nodes = lists.nodes(1, true);
   const View<const Pixel> full{pixels_.data, 1, pixels_within(host_pixels_, config_.band_max)};
-  Buffer<float> slices(*device_, nodes.rotations.cols, full.cols), scores(*device_, 1, nodes.rotations.cols * nodes.shifts.cols);
+  Buffer<float> slices(*device_, nodes.rotations.cols, full.cols),
+      scores(*device_, 1, nodes.rotations.cols * nodes.shifts.cols);
   expect(source.shared(), "search: the exhaustive twin needs shared slices");
   source.slices(full, nodes.matrices, {}, {}, slices.view());
   for (int64_t b = 0; b < images.rows; ++b) {

@@ -11,10 +11,10 @@ namespace recon {
 
 /// The search of Algorithm 1 (paper appendix A). Bands are in units of 1/D (pixels from the origin of the transform).
 struct SearchConfig {
-  int base_level = 1;              ///< 1: 576 rotations; each level more is 8 times as many
-  int subdivisions = 5;            ///< from 30° to 0.92°
-  double shift_extent_px = 0;      ///< shifts are searched in ±extent
-  int shift_grid = 7;              ///< points an axis at the base level
+  int base_level = 1;          ///< 1: 576 rotations; each level more is 8 times as many
+  int subdivisions = 5;        ///< from 30° to 0.92°
+  double shift_extent_px = 0;  ///< shifts are searched in ±extent
+  int shift_grid = 7;          ///< points an axis at the base level
   double band_min = 12;
   double band_max = 0;             ///< D/2 when 0
   int band_steps = 5;              ///< N_iter: the band grows by (max − min)/(N_iter − 1) a level
@@ -35,21 +35,23 @@ struct SearchStatistics {
   void add(const SearchStatistics& other);
 };
 
-/// Finds the poses of images against slices of a source. Owns its candidate lists on the device: a search allocates nothing.
+/// Finds the poses of images against slices of a source. Owns its candidate lists on the device: a search allocates
+/// nothing.
 class PoseSearch {
  public:
   /// `pixels`: the circular set on the device, ordered by radius, `host_pixels` the same on the host.
-  PoseSearch(Device& device, const SearchConfig& config, int side, const std::vector<Pixel>& host_pixels, View<const Pixel> pixels);
+  PoseSearch(Device& device, const SearchConfig& config, int side, const std::vector<Pixel>& host_pixels,
+             View<const Pixel> pixels);
 
   /// images, ctf (or empty): [B, P]. Writes matrices [B, 9] and shifts [B, 2] (pixels to apply to centre the image).
   /// `exact` scores the finalists (may be null when config.finalists = 0).
-  void run(SliceSource& source, SliceSource* exact, View<const float> images, View<const float> ctf, View<float> matrices,
-           View<float> shifts);
+  void run(SliceSource& source, SliceSource* exact, View<const float> images, View<const float> ctf,
+           View<float> matrices, View<float> shifts);
 
   /// Exhaustive twin for tests: every rotation of the finest level against every shift of the finest level is out of
   /// reach, so this scores all candidates of `level` at the full band.
-  void exhaustive(SliceSource& source, int level, int shift_subdivisions, View<const float> images, View<const float> ctf,
-                  View<float> matrices, View<float> shifts);
+  void exhaustive(SliceSource& source, int level, int shift_subdivisions, View<const float> images,
+                  View<const float> ctf, View<float> matrices, View<float> shifts);
 
   const SearchConfig& config() const { return config_; }
   const SearchStatistics& statistics() const { return statistics_; }
@@ -73,12 +75,12 @@ class PoseSearch {
   Lists grid_lists(int level, int shift_subdivisions) const;
   PoseKept kept(int64_t images) const;
   float shift_unit_px() const;
-  void run_chunk(SliceSource& source, SliceSource* exact, View<const float> images, View<const float> ctf, View<float> matrices,
-                 View<float> shifts);
+  void run_chunk(SliceSource& source, SliceSource* exact, View<const float> images, View<const float> ctf,
+                 View<float> matrices, View<float> shifts);
   void select_level(SliceSource& source, const PoseNodes& nodes, View<float> scores, View<const float> images,
                     View<const float> ctf, int level);
-  void finish(SliceSource* exact, const PoseNodes& nodes, View<float> scores, View<const float> images, View<const float> ctf,
-              View<float> matrices, View<float> shifts);
+  void finish(SliceSource* exact, const PoseNodes& nodes, View<float> scores, View<const float> images,
+              View<const float> ctf, View<float> matrices, View<float> shifts);
   void count_level(int level, int64_t images);
   View<const int32_t> image_of(int64_t images, int64_t rotations);
 
@@ -88,7 +90,8 @@ class PoseSearch {
   std::vector<Pixel> host_pixels_;
   View<const Pixel> pixels_;
   Lists base_, children_;
-  Buffer<float> base_slices_, slices_, scores_, best_matrices_, best_shifts_, best_scores_, bound_slices_, bounds_, kept_scores_;
+  Buffer<float> base_slices_, slices_, scores_, best_matrices_, best_shifts_, best_scores_, bound_slices_, bounds_,
+      kept_scores_;
   Buffer<GridRotation> kept_rotations_;
   Buffer<ShiftNode> kept_shifts_;
   Buffer<int32_t> kept_count_, kept_below_, kept_scored_;

@@ -35,17 +35,19 @@ void LatticeSource::refresh(const std::vector<float>& z, double radius) {
                                .out = padded_.view(),
                                .side = side,
                                .padded_side = side * oversampling_,
-                               .scale = 1.0f / (static_cast<float>(side) * static_cast<float>(side) * static_cast<float>(side))});
+                               .scale = 1.0f / (static_cast<float>(side) * static_cast<float>(side) *
+                                                static_cast<float>(side))});
   hartley(device, Hartley3d{.volume = padded_.view(), .hartley = padded_.view(), .side = side * oversampling_});
 }
 
 void LatticeSource::slices(View<const Pixel> pixels, View<const float> rotations, View<const int32_t> active,
                            View<const int32_t>, View<float> values) {
-  sample_slices(model_->device(), SampleSlices{.volume = {padded_.view(), model_->config().side * oversampling_, oversampling_},
-                                               .pixels = pixels,
-                                               .rotations = rotations,
-                                               .active = active,
-                                               .values = values});
+  sample_slices(model_->device(),
+                SampleSlices{.volume = {padded_.view(), model_->config().side * oversampling_, oversampling_},
+                             .pixels = pixels,
+                             .rotations = rotations,
+                             .active = active,
+                             .values = values});
 }
 
 double LatticeSource::measure_error(View<const Pixel> pixels, const std::vector<float>& z, int count, uint64_t seed) {
@@ -54,7 +56,8 @@ double LatticeSource::measure_error(View<const Pixel> pixels, const std::vector<
   for (int i = 0; i < count; ++i)
     for (const double v : random_rotation({seed, Purpose::random_pose}, static_cast<uint64_t>(i)))
       rotations.push_back(static_cast<float>(v));
-  Buffer<float> matrices(device, count, 9), sampled(device, count, pixels.size()), exact(device, count, pixels.size()), latents;
+  Buffer<float> matrices(device, count, 9), sampled(device, count, pixels.size()), exact(device, count, pixels.size()),
+      latents;
   matrices.upload(rotations);
   Buffer<int32_t> image_of(device, 1, count);
   image_of.zero();

@@ -10,7 +10,8 @@ namespace recon {
 class SliceSource {
  public:
   virtual ~SliceSource() = default;
-  /// values[s] = slice at rotations[s] over `pixels`, for image `image_of[s]` of the batch (its z); inactive slices are skipped.
+  /// values[s] = slice at rotations[s] over `pixels`, for image `image_of[s]` of the batch (its z); inactive slices are
+  /// skipped.
   virtual void slices(View<const Pixel> pixels, View<const float> rotations, View<const int32_t> active,
                       View<const int32_t> image_of, View<float> values) = 0;
   /// Whether all images of a batch share their slices (homogeneous, or one lattice for all).
@@ -22,8 +23,8 @@ class ExactSource : public SliceSource {
  public:
   /// latents: [B, Z] of the batch; empty when homogeneous.
   explicit ExactSource(const Model& model, View<const float> latents = {}) : model_(&model), latents_(latents) {}
-  void slices(View<const Pixel> pixels, View<const float> rotations, View<const int32_t> active, View<const int32_t> image_of,
-              View<float> values) override;
+  void slices(View<const Pixel> pixels, View<const float> rotations, View<const int32_t> active,
+              View<const int32_t> image_of, View<float> values) override;
   bool shared() const override { return latents_.empty(); }
 
  private:
@@ -31,15 +32,16 @@ class ExactSource : public SliceSource {
   View<const float> latents_;
 };
 
-/// The decoder on a 3-D lattice once, slices by trilinear interpolation: the density is divided by the interpolation kernel's
-/// own transform and padded to twice the box first (gridding correction), so that what remains is the aliasing of the kernel.
+/// The decoder on a 3-D lattice once, slices by trilinear interpolation: the density is divided by the interpolation
+/// kernel's own transform and padded to twice the box first (gridding correction), so that what remains is the aliasing
+/// of the kernel.
 class LatticeSource : public SliceSource {
  public:
   LatticeSource(const Model& model, int oversampling = 2);
   /// Evaluates the decoder at z up to `radius` (in 1/D; slices are wanted a little inside of it).
   void refresh(const std::vector<float>& z, double radius);
-  void slices(View<const Pixel> pixels, View<const float> rotations, View<const int32_t> active, View<const int32_t> image_of,
-              View<float> values) override;
+  void slices(View<const Pixel> pixels, View<const float> rotations, View<const int32_t> active,
+              View<const int32_t> image_of, View<float> values) override;
   bool shared() const override { return true; }
 
   /// Relative L2 error of its slices against the exact source at `count` random rotations over `pixels`.

@@ -12,7 +12,8 @@ io::Tensor tensor(const std::string& name, const std::vector<T>& values, std::ve
 }
 
 template <class T>
-std::vector<T> values_of(const io::Checkpoint& checkpoint, const std::string& name, const std::string& file, int64_t size = -1) {
+std::vector<T> values_of(const io::Checkpoint& checkpoint, const std::string& name, const std::string& file,
+                         int64_t size = -1) {
   const io::Tensor* found = checkpoint.find(name);
   if (!found || (size >= 0 && static_cast<int64_t>(found->bytes.size() / sizeof(T)) != size))
     throw io::InputError({.file = file,
@@ -27,17 +28,18 @@ std::vector<T> values_of(const io::Checkpoint& checkpoint, const std::string& na
 io::Checkpoint to_checkpoint(const SavedState& state, Trainer& trainer) {
   io::Checkpoint out;
   out.metadata["format"] = "reconstruct-checkpoint-1";
-  out.metadata["state"] = nlohmann::json{{"stage", state.stage},
-                                         {"epoch", state.progress.epoch},
-                                         {"cursor", state.progress.cursor},
-                                         {"loss_sum", state.progress.loss_sum},
-                                         {"kl_sum", state.progress.kl_sum},
-                                         {"scale", state.scale},
-                                         {"pixel_size_angstrom", state.pixel_size_angstrom},
-                                         {"images", state.images},
-                                         {"elapsed_seconds", state.elapsed_seconds},
-                                         {"config", state.config}}
-                              .dump();
+  out.metadata["state"] = nlohmann::json{
+      {"stage", state.stage},
+      {"epoch", state.progress.epoch},
+      {"cursor", state.progress.cursor},
+      {"loss_sum", state.progress.loss_sum},
+      {"kl_sum", state.progress.kl_sum},
+      {"scale", state.scale},
+      {"pixel_size_angstrom", state.pixel_size_angstrom},
+      {"images", state.images},
+      {"elapsed_seconds", state.elapsed_seconds},
+      {"config",
+       state.config}}.dump();
   const Parameters& parameters = trainer.model().parameters();
   const Parameters::State weights = parameters.state();
   for (const auto& t : parameters.tensors()) {
@@ -71,7 +73,10 @@ SavedState saved_state(const io::Checkpoint& checkpoint, const std::string& file
     if (found == checkpoint.metadata.end()) throw std::invalid_argument("no state");
     const auto json = nlohmann::json::parse(found->second);
     state.stage = json.at("stage");
-    state.progress = {.epoch = json.at("epoch"), .cursor = json.at("cursor"), .loss_sum = json.at("loss_sum"), .kl_sum = json.at("kl_sum")};
+    state.progress = {.epoch = json.at("epoch"),
+                      .cursor = json.at("cursor"),
+                      .loss_sum = json.at("loss_sum"),
+                      .kl_sum = json.at("kl_sum")};
     state.scale = json.at("scale");
     state.pixel_size_angstrom = json.at("pixel_size_angstrom");
     state.images = json.at("images");

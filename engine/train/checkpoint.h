@@ -14,7 +14,7 @@ struct SavedState {
   std::vector<float> matrices, shifts;  ///< poses of all images of the run, [N·9], [N·2] px
   float scale = 1;                      ///< images were multiplied by it
   double pixel_size_angstrom = 0;
-  int64_t images = 0;                   ///< of the whole run
+  int64_t images = 0;  ///< of the whole run
   double elapsed_seconds = 0;
 };
 

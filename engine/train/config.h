@@ -19,28 +19,28 @@ enum class NoiseMode {
 struct TrainConfig {
   ModelConfig model;
   PoseMode poses = PoseMode::search;
-  int epochs = 30;                   ///< all of them, random-pose epochs included
-  int batch = 10;                    ///< images a step
+  int epochs = 30;  ///< all of them, random-pose epochs included
+  int batch = 10;   ///< images a step
   double learning_rate = 1e-4;
-  double encoder_learning_rate = 0;  ///< 0: as the decoder's
+  double encoder_learning_rate = 0;    ///< 0: as the decoder's
   double latent_learning_rate = 1e-1;  ///< of the latent table (its rows move once an epoch)
-  double final_learning_rate = 1;    ///< factor at the last step, reached along a cosine; 1: constant (the paper)
-  int average_steps = 0;             ///< running average of the weights over about so many steps, used for results; 0: none
+  double final_learning_rate = 1;      ///< factor at the last step, reached along a cosine; 1: constant (the paper)
+  int average_steps = 0;  ///< running average of the weights over about so many steps, used for results; 0: none
   double kl_weight = 1;
-  int kl_warmup_epochs = 0;          ///< KL weight rises linearly from 0 over so many epochs
+  int kl_warmup_epochs = 0;  ///< KL weight rises linearly from 0 over so many epochs
   NoiseMode noise = NoiseMode::white;
-  double train_band = 0;             ///< loss over |k| <= band (1/D); 0: D/2
+  double train_band = 0;  ///< loss over |k| <= band (1/D); 0: D/2
 
   SearchConfig search;
   SourceMode source = SourceMode::lattice;
-  int random_pose_epochs = 1;        ///< first epochs with random orientations
-  int search_epochs = 0;             ///< epochs with search after those; the rest keep the poses; 0: all
-  int search_every = 1;              ///< search in every n-th of the search epochs
-  int macro_batch = 100;             ///< images searched between refreshes of the lattice
-  double band_start = 0;             ///< largest |k| that the first search epochs use, 1/D; 0: no limit. The rest of
-  int band_hold_epochs = 0;          ///< the band is let in after so many search epochs at band_start,
-  int band_epochs = 0;               ///< linearly over so many more (frequency marching over epochs)
-  int lattice_bins = 10;             ///< lattices a macro-batch when there is a latent
+  int random_pose_epochs = 1;  ///< first epochs with random orientations
+  int search_epochs = 0;       ///< epochs with search after those; the rest keep the poses; 0: all
+  int search_every = 1;        ///< search in every n-th of the search epochs
+  int macro_batch = 100;       ///< images searched between refreshes of the lattice
+  double band_start = 0;       ///< largest |k| that the first search epochs use, 1/D; 0: no limit. The rest of
+  int band_hold_epochs = 0;    ///< the band is let in after so many search epochs at band_start,
+  int band_epochs = 0;         ///< linearly over so many more (frequency marching over epochs)
+  int lattice_bins = 10;       ///< lattices a macro-batch when there is a latent
   uint64_t seed = 0;
 };
 

@@ -4,26 +4,33 @@
 #include "engine/data/dataset.h"
 #include "engine/train/config.h"
 
-// The configuration of a run as JSON: config.json of the run folder and the metadata of checkpoints. Names are the members' names.
+// The configuration of a run as JSON: config.json of the run folder and the metadata of checkpoints. Names are the
+// members' names.
 namespace recon {
 
-NLOHMANN_JSON_SERIALIZE_ENUM(LatentSource, {{LatentSource::none, "none"}, {LatentSource::encoder, "encoder"}, {LatentSource::table, "table"}})
+NLOHMANN_JSON_SERIALIZE_ENUM(LatentSource, {{LatentSource::none, "none"},
+                                            {LatentSource::encoder, "encoder"},
+                                            {LatentSource::table, "table"}})
 NLOHMANN_JSON_SERIALIZE_ENUM(Encoding, {{Encoding::geometric, "geometric"},
                                         {Encoding::geometric_low, "geometric-low"},
                                         {Encoding::gaussian, "gaussian"}})
 NLOHMANN_JSON_SERIALIZE_ENUM(PoseMode, {{PoseMode::given, "given"}, {PoseMode::search, "search"}})
 NLOHMANN_JSON_SERIALIZE_ENUM(SourceMode, {{SourceMode::exact, "exact"}, {SourceMode::lattice, "lattice"}})
 NLOHMANN_JSON_SERIALIZE_ENUM(NoiseMode, {{NoiseMode::white, "white"}, {NoiseMode::shells, "shells"}})
-NLOHMANN_JSON_SERIALIZE_ENUM(CtfMode, {{CtfMode::none, "none"}, {CtfMode::model, "model"}, {CtfMode::phase_flip, "phase-flip"}})
+NLOHMANN_JSON_SERIALIZE_ENUM(CtfMode,
+                             {{CtfMode::none, "none"}, {CtfMode::model, "model"}, {CtfMode::phase_flip, "phase-flip"}})
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ModelConfig, side, latent, source, decoder_layers, decoder_width, encoder_layers,
-                                   encoder_width, residual, half_space, encoding, encoding_per_axis, encoding_sigma, seed)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SearchConfig, base_level, subdivisions, shift_extent_px, shift_grid, band_min, band_max,
-                                   band_steps, max_kept, bound, per_rotation, overlapping_shifts, finalists, chunk_images)
+                                   encoder_width, residual, half_space, encoding, encoding_per_axis, encoding_sigma,
+                                   seed)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SearchConfig, base_level, subdivisions, shift_extent_px, shift_grid, band_min,
+                                   band_max, band_steps, max_kept, bound, per_rotation, overlapping_shifts, finalists,
+                                   chunk_images)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TrainConfig, model, poses, epochs, batch, learning_rate, encoder_learning_rate,
-                                   latent_learning_rate, final_learning_rate, average_steps, kl_weight, kl_warmup_epochs,
-                                   noise, train_band, search, source, random_pose_epochs, search_epochs, search_every, macro_batch,
-                                   band_start, band_hold_epochs, band_epochs, lattice_bins, seed)
+                                   latent_learning_rate, final_learning_rate, average_steps, kl_weight,
+                                   kl_warmup_epochs, noise, train_band, search, source, random_pose_epochs,
+                                   search_epochs, search_every, macro_batch, band_start, band_hold_epochs, band_epochs,
+                                   lattice_bins, seed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PreparationConfig, window, window_inner, window_outer, invert, ctf, band)
 
 }  // namespace recon

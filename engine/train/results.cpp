@@ -45,17 +45,21 @@ void warn_if_collapsed(const ResultContext& c, const Trainer& trainer, const std
   const int latent = trainer.config().model.latent;
   double mean = 0, squares = 0;
   for (const float v : z) mean += v, squares += double(v) * v;
-  const double n = static_cast<double>(z.size()), deviation = std::sqrt(std::max(0.0, squares / n - mean / n * (mean / n)));
+  const double n = static_cast<double>(z.size()),
+               deviation = std::sqrt(std::max(0.0, squares / n - mean / n * (mean / n)));
   const double kl = trainer.report().kl / latent;
   char text[256];
   if (trainer.config().model.source == LatentSource::encoder && kl < 0.1) {
-    std::snprintf(text, sizeof text,
-                  "the latent has collapsed to the prior (KL %.3f nats a dimension): the encoder tells the images nothing apart. "
-                  "Train longer, lower --kl-weight, or use --latent table", kl);
+    std::snprintf(
+        text, sizeof text,
+        "the latent has collapsed to the prior (KL %.3f nats a dimension): the encoder tells the images nothing apart. "
+        "Train longer, lower --kl-weight, or use --latent table",
+        kl);
     c.warn(text);
   } else if (trainer.config().model.source == LatentSource::table && deviation < initial_latent_sigma) {
     std::snprintf(text, sizeof text,
-                  "the latent table has not spread (standard deviation %.3f): no heterogeneity was found. Train longer, or raise --latent-lr",
+                  "the latent table has not spread (standard deviation %.3f): no heterogeneity was found. Train "
+                  "longer, or raise --latent-lr",
                   deviation);
     c.warn(text);
   }
@@ -69,7 +73,9 @@ std::vector<std::vector<float>> sweep_latents(const std::vector<float>& z, int l
   std::vector<double> scores;
   for (size_t i = static_cast<size_t>(component); i < pc.scores.size(); i += kept) scores.push_back(pc.scores[i]);
   std::sort(scores.begin(), scores.end());
-  const auto percentile = [&](double p) { return scores[static_cast<size_t>(p * static_cast<double>(scores.size() - 1))]; };
+  const auto percentile = [&](double p) {
+    return scores[static_cast<size_t>(p * static_cast<double>(scores.size() - 1))];
+  };
   std::vector<std::vector<float>> out;
   for (int i = 0; i < count; ++i) {
     const double part = count > 1 ? i / double(count - 1) : 0.5;

@@ -18,8 +18,8 @@ struct ResultContext {
   std::function<void(const std::string&)> warn;
 };
 
-/// poses.star, z.npy (and z_logvar.npy), volumes/volume.mrc or volumes/vol_000.mrc … along the first principal component. Warns
-/// when the latent has collapsed.
+/// poses.star, z.npy (and z_logvar.npy), volumes/volume.mrc or volumes/vol_000.mrc … along the first principal
+/// component. Warns when the latent has collapsed.
 void write_results(const ResultContext& context, Trainer& trainer);
 /// volumes/half_map_{1,2}.mrc, and after the second their FSC as fsc_half_maps.json.
 void write_half_map(const ResultContext& context, const Trainer& trainer, int half);

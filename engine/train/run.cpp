@@ -79,7 +79,11 @@ class Run {
          std::to_string(particles_.side) + " pixels");
     data_ = prepare(device_, particles_, config_.preparation);
     start_state(resumed);
-    folder_.append_event({{"event", resumed ? "resume" : "start"}, {"images", data_.count}, {"device", device_.name()}, {"stage", state_.stage}, {"epoch", state_.progress.epoch}});
+    folder_.append_event({{"event", resumed ? "resume" : "start"},
+                          {"images", data_.count},
+                          {"device", device_.name()},
+                          {"stage", state_.stage},
+                          {"epoch", state_.progress.epoch}});
     started_ = Clock::now();
     for (; state_.stage < static_cast<int>(stages_.size()); ++state_.stage)
       if (!run_stage()) return RunOutcome::stopped;
@@ -96,19 +100,21 @@ class Run {
     if (found_) {
       const SavedState saved = saved_state(found_->checkpoint, found_->path);
       if (saved.images != state_.images)
-        throw io::InputError({.file = config_.particles,
-                              .value = std::to_string(state_.images),
-                              .problem = "holds another number of images than when the run began (" + std::to_string(saved.images) + ")",
-                              .repair = "restore the input, or start a new run in another folder"});
+        throw io::InputError(
+            {.file = config_.particles,
+             .value = std::to_string(state_.images),
+             .problem = "holds another number of images than when the run began (" + std::to_string(saved.images) + ")",
+             .repair = "restore the input, or start a new run in another folder"});
       state_ = saved;
       return;
     }
     if (config_.stages.front().poses == PoseMode::given) {
       if (!particles_.has_poses)
-        throw io::InputError({.file = config_.particles,
-                              .field = "_rlnAngleRot",
-                              .problem = "the particles have no poses",
-                              .repair = "use --poses search, or a STAR file with _rlnAngleRot, _rlnAngleTilt and _rlnAnglePsi"});
+        throw io::InputError(
+            {.file = config_.particles,
+             .field = "_rlnAngleRot",
+             .problem = "the particles have no poses",
+             .repair = "use --poses search, or a STAR file with _rlnAngleRot, _rlnAngleTilt and _rlnAnglePsi"});
       given_poses(particles_, state_.matrices, state_.shifts);
     } else {
       state_.matrices.assign(static_cast<size_t>(9 * data_.count), 0.0f);
@@ -120,7 +126,9 @@ class Run {
   /// Poses of the stage's images, in its own order.
   static std::vector<float> rows_of(const std::vector<float>& all, const std::vector<int32_t>& images, size_t width) {
     std::vector<float> out;
-    for (const int32_t i : images) out.insert(out.end(), all.begin() + static_cast<int64_t>(i * width), all.begin() + static_cast<int64_t>((i + 1) * width));
+    for (const int32_t i : images)
+      out.insert(out.end(), all.begin() + static_cast<int64_t>(i * width),
+                 all.begin() + static_cast<int64_t>((i + 1) * width));
     return out;
   }
 
@@ -159,8 +167,10 @@ class Run {
         throw std::runtime_error("the loss is not finite in epoch " + std::to_string(trainer.report().epoch) +
                                  ": lower --lr, or look for images of extreme values with reconstruct validate");
       tell(trainer, stage);
-      const bool stop = (hooks_.stop && hooks_.stop->load()) || (hooks_.stop_after_groups >= 0 && groups_ >= hooks_.stop_after_groups);
-      const bool due = std::chrono::duration<double>(Clock::now() - last_checkpoint).count() >= hooks_.checkpoint_seconds;
+      const bool stop = (hooks_.stop && hooks_.stop->load()) ||
+                        (hooks_.stop_after_groups >= 0 && groups_ >= hooks_.stop_after_groups);
+      const bool due =
+          std::chrono::duration<double>(Clock::now() - last_checkpoint).count() >= hooks_.checkpoint_seconds;
       saved = trainer.epoch_finished() || due || stop;
       if (saved) save(trainer, stage);
       if (saved) last_checkpoint = Clock::now();
@@ -188,7 +198,11 @@ class Run {
 
   void tell(const Trainer& trainer, const PlannedStage& stage) {
     const EpochReport& r = trainer.report();
-    RunProgress p{.stage = state_.stage, .stages = static_cast<int>(stages_.size()), .epoch = &r, .images = trainer.data().count, .epochs = stage.config.epochs};
+    RunProgress p{.stage = state_.stage,
+                  .stages = static_cast<int>(stages_.size()),
+                  .epoch = &r,
+                  .images = trainer.data().count,
+                  .epochs = stage.config.epochs};
     p.epoch_finished = trainer.epoch_finished();
     p.elapsed_seconds = state_.elapsed_seconds + std::chrono::duration<double>(Clock::now() - started_).count();
     const double spent = r.search_seconds + r.train_seconds, per_image = spent / std::max<double>(1, double(r.images));
@@ -197,25 +211,50 @@ class Run {
     p.device_bytes = device_.bytes_in_use();
     if (hooks_.progress) hooks_.progress(p);
     if (!p.epoch_finished) return;
-    nlohmann::json event = {{"event", "epoch"},      {"stage", p.stage},        {"epoch", r.epoch},
-                            {"kind", r.stage},       {"loss", r.loss},          {"kl", r.kl},
-                            {"band", r.band},        {"learning_rate", r.learning_rate},
-                            {"search_s", r.search_seconds}, {"train_s", r.train_seconds}, {"elapsed_s", p.elapsed_seconds}};
+    nlohmann::json event = {{"event", "epoch"},
+                            {"stage", p.stage},
+                            {"epoch", r.epoch},
+                            {"kind", r.stage},
+                            {"loss", r.loss},
+                            {"kl", r.kl},
+                            {"band", r.band},
+                            {"learning_rate", r.learning_rate},
+                            {"search_s", r.search_seconds},
+                            {"train_s", r.train_seconds},
+                            {"elapsed_s", p.elapsed_seconds}};
     if (r.stage == "pose search") event["pose_change_degrees"] = r.pose_change_degrees;
     for (const auto& level : r.search.levels)
-      event["search"].push_back({{"images", level.images}, {"scored", level.scored}, {"below_bound", level.below_bound}, {"kept", level.kept}, {"capped", level.capped}});
+      event["search"].push_back({{"images", level.images},
+                                 {"scored", level.scored},
+                                 {"below_bound", level.below_bound},
+                                 {"kept", level.kept},
+                                 {"capped", level.capped}});
     folder_.append_event(event);
     status("running", trainer);
   }
 
   void status(const char* state, const Trainer& trainer) {
     const EpochReport& r = trainer.report();
-    folder_.write_status({{"state", state}, {"stage", state_.stage}, {"stages", stages_.size()}, {"epoch", trainer.epoch()}, {"epochs", trainer.config().epochs}, {"loss", r.loss}, {"kl", r.kl}, {"images", data_.count}, {"elapsed_s", state_.elapsed_seconds}});
+    folder_.write_status({{"state", state},
+                          {"stage", state_.stage},
+                          {"stages", stages_.size()},
+                          {"epoch", trainer.epoch()},
+                          {"epochs", trainer.config().epochs},
+                          {"loss", r.loss},
+                          {"kl", r.kl},
+                          {"images", data_.count},
+                          {"elapsed_s", state_.elapsed_seconds}});
   }
 
   void finish_stage(Trainer& trainer, const PlannedStage& stage) {
     trainer.model().parameters().swap_average();
-    ResultContext context{.device = device_, .config = config_, .particles = particles_, .data = data_, .folder = folder_, .state = state_, .warn = [this](const std::string& w) { warn(w); }};
+    ResultContext context{.device = device_,
+                          .config = config_,
+                          .particles = particles_,
+                          .data = data_,
+                          .folder = folder_,
+                          .state = state_,
+                          .warn = [this](const std::string& w) { warn(w); }};
     const bool last_full = state_.stage + 1 == static_cast<int>(config_.stages.size());
     if (stage.half > 0)
       write_half_map(context, trainer, stage.half);

@@ -14,19 +14,20 @@ namespace recon {
 
 /// All that decides a run's result. Stored as config.json; a run folder is resumed only with the same.
 struct RunConfig {
-  std::string particles;                 ///< path as given
+  std::string particles;  ///< path as given
   io::LoadOptions load;
   PreparationConfig preparation;
-  std::vector<TrainConfig> stages;       ///< the first finds poses (or is given them); each later one starts anew from the poses of the one before
-  bool half_maps = false;                ///< afterwards train two decoders on the half sets with the final poses: half maps and FSC
-  int sweep = 10;                        ///< volumes along the latent's first principal component
+  std::vector<TrainConfig> stages;  ///< the first finds poses (or is given them); each later one starts anew from the
+                                    ///< poses of the one before
+  bool half_maps = false;  ///< afterwards train two decoders on the half sets with the final poses: half maps and FSC
+  int sweep = 10;          ///< volumes along the latent's first principal component
 };
 
 /// What a run tells while it goes on.
 struct RunProgress {
   int stage = 0, stages = 1;
   const EpochReport* epoch = nullptr;
-  int64_t images = 0;                    ///< of the data set
+  int64_t images = 0;  ///< of the data set
   int epochs = 0;
   bool epoch_finished = false;
   double elapsed_seconds = 0, remaining_seconds = 0, images_per_second = 0;
@@ -34,18 +35,18 @@ struct RunProgress {
 };
 
 struct RunHooks {
-  std::function<void(const RunProgress&)> progress;     ///< after every macro-batch
-  std::function<void(const std::string&)> warning;      ///< things a user must know: words, one line
-  std::function<void(const std::string&)> note;         ///< what is being done: one line
-  const std::atomic<bool>* stop = nullptr;              ///< set by a signal: checkpoint and return
-  double checkpoint_seconds = 600;                      ///< also at the end of every epoch
-  int64_t stop_after_groups = -1;                       ///< for tests: stop after so many macro-batches
+  std::function<void(const RunProgress&)> progress;  ///< after every macro-batch
+  std::function<void(const std::string&)> warning;   ///< things a user must know: words, one line
+  std::function<void(const std::string&)> note;      ///< what is being done: one line
+  const std::atomic<bool>* stop = nullptr;           ///< set by a signal: checkpoint and return
+  double checkpoint_seconds = 600;                   ///< also at the end of every epoch
+  int64_t stop_after_groups = -1;                    ///< for tests: stop after so many macro-batches
 };
 
 enum class RunOutcome { finished, stopped, already_finished };
 
-/// Trains in a run folder: resumes from its last checkpoint, writes checkpoints, events.jsonl, status.json, and at the end
-/// poses.star, z.npy, volumes/ and summary.json. Throws io::Error, DeviceError.
+/// Trains in a run folder: resumes from its last checkpoint, writes checkpoints, events.jsonl, status.json, and at the
+/// end poses.star, z.npy, volumes/ and summary.json. Throws io::Error, DeviceError.
 RunOutcome run_training(Device& device, const RunConfig& config, io::RunFolder& folder, const RunHooks& hooks);
 
 nlohmann::json to_json(const RunConfig& config);
@@ -55,13 +56,13 @@ RunConfig run_config_from_json(const nlohmann::json& json);
 struct LoadedRun {
   std::string path;
   RunConfig config;
-  TrainConfig stage;                 ///< of the loaded checkpoint
+  TrainConfig stage;  ///< of the loaded checkpoint
   double pixel_size_angstrom = 0;
   int64_t images = 0;
-  std::unique_ptr<Model> model;      ///< with its averaged weights where there are some
-  std::vector<float> matrices, shifts;   ///< [N·9], [N·2] px
-  std::vector<float> z;              ///< [N·Z]
-  float scale = 1;                   ///< images were multiplied by it
+  std::unique_ptr<Model> model;         ///< with its averaged weights where there are some
+  std::vector<float> matrices, shifts;  ///< [N·9], [N·2] px
+  std::vector<float> z;                 ///< [N·Z]
+  float scale = 1;                      ///< images were multiplied by it
 };
 /// Throws io::InputError (65, 66) when the folder holds no usable checkpoint.
 LoadedRun load_run(Device& device, const std::string& path);

@@ -59,11 +59,16 @@ LoadedRun load_run(Device& device, const std::string& path) {
   try {
     run.config = run_config_from_json(folder.config());
   } catch (const nlohmann::json::exception& error) {
-    throw io::InputError({.file = folder.file("config.json"), .value = error.what(), .problem = "is not a run's configuration", .repair = "point at a folder made by reconstruct train"});
+    throw io::InputError({.file = folder.file("config.json"),
+                          .value = error.what(),
+                          .problem = "is not a run's configuration",
+                          .repair = "point at a folder made by reconstruct train"});
   }
   const auto found = folder.latest_valid_checkpoint();
   if (!found)
-    throw io::InputError({.file = path, .problem = "holds no checkpoint yet", .repair = "let reconstruct train finish its first epoch"}, io::no_input);
+    throw io::InputError(
+        {.file = path, .problem = "holds no checkpoint yet", .repair = "let reconstruct train finish its first epoch"},
+        io::no_input);
   SavedState state = saved_state(found->checkpoint, found->path);
   run.stage = state.config;
   run.pixel_size_angstrom = state.pixel_size_angstrom;
@@ -80,7 +85,8 @@ LoadedRun load_run(Device& device, const std::string& path) {
 }
 
 std::vector<float> run_volume(const LoadedRun& run, const std::vector<float>& z) {
-  expect(static_cast<int>(z.size()) == run.stage.model.latent, "run_volume: z has another length than the run's latent");
+  expect(static_cast<int>(z.size()) == run.stage.model.latent,
+         "run_volume: z has another length than the run's latent");
   std::vector<float> volume = run.model->volume(z, run.stage.model.side / 2.0);
   for (float& v : volume) v /= std::abs(run.scale);
   return volume;
@@ -89,9 +95,16 @@ std::vector<float> run_volume(const LoadedRun& run, const std::vector<float>& z)
 std::vector<float> encode_particles(Device& device, const LoadedRun& run, const io::ParticleTable& particles,
                                     std::vector<float>* log_variances) {
   if (run.stage.model.source != LatentSource::encoder)
-    throw io::InputError({.file = run.path, .field = "latent", .value = run.stage.model.latent == 0 ? "0" : "table", .problem = "this run has no encoder", .repair = "train with --zdim 1 or more and --latent encoder"});
+    throw io::InputError({.file = run.path,
+                          .field = "latent",
+                          .value = run.stage.model.latent == 0 ? "0" : "table",
+                          .problem = "this run has no encoder",
+                          .repair = "train with --zdim 1 or more and --latent encoder"});
   if (particles.side != run.stage.model.side)
-    throw io::InputError({.value = std::to_string(particles.side), .problem = "the images have another box than the run (" + std::to_string(run.stage.model.side) + ")", .repair = "crop or resample them to the run's box"});
+    throw io::InputError(
+        {.value = std::to_string(particles.side),
+         .problem = "the images have another box than the run (" + std::to_string(run.stage.model.side) + ")",
+         .repair = "crop or resample them to the run's box"});
   Dataset data = prepare(device, particles, run.config.preparation);
   Trainer trainer(device, data, run.stage);
   if (run.stage.poses == PoseMode::given) {

@@ -19,7 +19,8 @@ inline std::vector<int32_t> shuffled(int64_t count, uint64_t seed, uint32_t epoc
   std::vector<int32_t> order(keys.size());
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
-    return keys[static_cast<size_t>(a)] < keys[static_cast<size_t>(b)] || (keys[static_cast<size_t>(a)] == keys[static_cast<size_t>(b)] && a < b);
+    return keys[static_cast<size_t>(a)] < keys[static_cast<size_t>(b)] ||
+           (keys[static_cast<size_t>(a)] == keys[static_cast<size_t>(b)] && a < b);
   });
   return order;
 }

@@ -20,8 +20,8 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Square roots of 1/σ² a shell, from the residual power of every pixel, scaled to a mean weight of 1. A shell's σ² is at least
-/// a thousandth of the largest: no band is trusted without limit.
+/// Square roots of 1/σ² a shell, from the residual power of every pixel, scaled to a mean weight of 1. A shell's σ² is
+/// at least a thousandth of the largest: no band is trusted without limit.
 std::vector<float> noise_weights(const std::vector<Pixel>& pixels, const std::vector<double>& power) {
   std::vector<double> sums, counts;
   const auto shell = [&](size_t p) { return static_cast<size_t>(std::lround(std::hypot(pixels[p].x, pixels[p].y))); };
@@ -75,7 +75,8 @@ Trainer::Trainer(Device& device, const Dataset& data, const TrainConfig& config)
 Trainer::~Trainer() = default;
 
 void Trainer::set_poses(const std::vector<float>& matrices, const std::vector<float>& shifts) {
-  expect(static_cast<int64_t>(matrices.size()) == matrices_.size() && static_cast<int64_t>(shifts.size()) == shifts_.size(),
+  expect(static_cast<int64_t>(matrices.size()) == matrices_.size() &&
+             static_cast<int64_t>(shifts.size()) == shifts_.size(),
          "trainer: one matrix and one shift an image");
   matrices_.upload(matrices);
   shifts_.upload(shifts);
@@ -100,7 +101,8 @@ double Trainer::band(int epoch) const {
 
 double Trainer::learning_rate_factor() const {
   const double done = (epoch_ + double(cursor_) / static_cast<double>(data_->count)) / std::max(1, config_.epochs);
-  return config_.final_learning_rate + (1 - config_.final_learning_rate) * 0.5 * (1 + std::cos(std::numbers::pi * std::min(done, 1.0)));
+  return config_.final_learning_rate +
+         (1 - config_.final_learning_rate) * 0.5 * (1 + std::cos(std::numbers::pi * std::min(done, 1.0)));
 }
 
 void Trainer::begin_epoch() {
@@ -155,7 +157,8 @@ void Trainer::end_epoch() {
     std::vector<double> change;
     for (size_t i = 0; i < now.size(); i += 9) {
       double distance = 0;
-      for (size_t j = 0; j < 9; ++j) distance += (double(now[i + j]) - last_matrices_[i + j]) * (double(now[i + j]) - last_matrices_[i + j]);
+      for (size_t j = 0; j < 9; ++j)
+        distance += (double(now[i + j]) - last_matrices_[i + j]) * (double(now[i + j]) - last_matrices_[i + j]);
       change.push_back(distance);
     }
     std::nth_element(change.begin(), change.begin() + static_cast<int64_t>(change.size() / 2), change.end());
@@ -213,9 +216,11 @@ void Trainer::record_step(Step& s) {
   } else if (m.source == LatentSource::table) {
     s.z = gather_latents(s.tape, model_->table().values.view(), rows, scalars_, s.kl.view());
   }
-  const View<const float> ctf = s.ctf.empty() ? View<const float>{} : View<const float>(s.ctf.shaped(s.batch, s.pixels));
+  const View<const float> ctf =
+      s.ctf.empty() ? View<const float>{} : View<const float>(s.ctf.shaped(s.batch, s.pixels));
   const View<const Pixel> band{data_->pixels.view().data, 1, s.pixels};
-  decode_loss(s.tape, model_->decoder_vars(), band, data_->side, s.matrices.view(), s.z, s.target.view(), ctf, scalars_, s.loss.view());
+  decode_loss(s.tape, model_->decoder_vars(), band, data_->side, s.matrices.view(), s.z, s.target.view(), ctf, scalars_,
+              s.loss.view());
 }
 
 void Trainer::load_minibatch(Step& s) {
@@ -223,7 +228,12 @@ void Trainer::load_minibatch(Step& s) {
   const View<const int32_t> rows = s.images.view();
   gather_rows(*device_, GatherRows{.from = matrices_.view(), .rows = rows, .to = s.matrices.view()});
   gather_rows(*device_, GatherRows{.from = shifts_.view(), .rows = rows, .to = s.shifts.view()});
-  shift_images(*device_, ShiftImages{.images = data_->images.view(), .source = rows, .shifts = s.shifts.view(), .pixels = band, .out = s.target.view(), .side = data_->side});
+  shift_images(*device_, ShiftImages{.images = data_->images.view(),
+                                     .source = rows,
+                                     .shifts = s.shifts.view(),
+                                     .pixels = band,
+                                     .out = s.target.view(),
+                                     .side = data_->side});
   if (!s.encoder_input.empty()) load_encoder_input(rows, s.shifts.view(), s.encoder_input.view(), s.ctf.view());
   if (s.ctf.empty()) return;
   const View<float> ctf = s.ctf.shaped(s.batch, s.pixels);
@@ -231,12 +241,18 @@ void Trainer::load_minibatch(Step& s) {
   if (config_.noise == NoiseMode::white) return;
   // The likelihood's weights: both sides of the squared error are multiplied by their square roots.
   scale_pixels(*device_, ScalePixels{.in = s.target.view(), .factors = weights_.view(), .out = s.target.view()});
-  scale_pixels(*device_, ScalePixels{.in = data_->ctf.empty() ? View<float>{} : ctf, .factors = weights_.view(), .out = ctf});
+  scale_pixels(*device_,
+               ScalePixels{.in = data_->ctf.empty() ? View<float>{} : ctf, .factors = weights_.view(), .out = ctf});
 }
 
 void Trainer::load_ctf(View<const int32_t> rows, View<const Pixel> pixels, View<float> out) {
   if (data_->ctf.empty()) return;
-  evaluate_ctf(*device_, EvaluateCtf{.parameters = data_->ctf.view(), .source = rows, .pixels = pixels, .out = out, .side = data_->side, .pixel_size_angstrom = static_cast<float>(data_->pixel_size_angstrom)});
+  evaluate_ctf(*device_, EvaluateCtf{.parameters = data_->ctf.view(),
+                                     .source = rows,
+                                     .pixels = pixels,
+                                     .out = out,
+                                     .side = data_->side,
+                                     .pixel_size_angstrom = static_cast<float>(data_->pixel_size_angstrom)});
 }
 
 void Trainer::load_encoder_input(View<const int32_t> rows, View<const float> shifts, View<float> out, View<float> ctf) {
@@ -262,11 +278,18 @@ void Trainer::estimate_noise() {
   sums.zero();
   for (int64_t first = 0; first < static_cast<int64_t>(images.size()); first += chunk) {
     const int64_t count = std::min<int64_t>(chunk, static_cast<int64_t>(images.size()) - first);
-    const Buffer<int32_t> rows(*device_, std::span<const int32_t>(images).subspan(static_cast<size_t>(first), static_cast<size_t>(count)));
-    Buffer<float> matrices(*device_, count, 9), shifts(*device_, count, 2), target(*device_, count, pixels), prediction(*device_, count, pixels), ctf, latents;
+    const Buffer<int32_t> rows(
+        *device_, std::span<const int32_t>(images).subspan(static_cast<size_t>(first), static_cast<size_t>(count)));
+    Buffer<float> matrices(*device_, count, 9), shifts(*device_, count, 2), target(*device_, count, pixels),
+        prediction(*device_, count, pixels), ctf, latents;
     gather_rows(*device_, GatherRows{.from = matrices_.view(), .rows = rows.view(), .to = matrices.view()});
     gather_rows(*device_, GatherRows{.from = shifts_.view(), .rows = rows.view(), .to = shifts.view()});
-    shift_images(*device_, ShiftImages{.images = data_->images.view(), .source = rows.view(), .shifts = shifts.view(), .pixels = data_->pixels.view(), .out = target.view(), .side = data_->side});
+    shift_images(*device_, ShiftImages{.images = data_->images.view(),
+                                       .source = rows.view(),
+                                       .shifts = shifts.view(),
+                                       .pixels = data_->pixels.view(),
+                                       .out = target.view(),
+                                       .side = data_->side});
     if (!data_->ctf.empty()) ctf = Buffer<float>(*device_, count, pixels);
     load_ctf(rows.view(), data_->pixels.view(), ctf.view());
     if (!z.empty()) {
@@ -274,8 +297,16 @@ void Trainer::estimate_noise() {
       latents = Buffer<float>(*device_, count, config_.model.latent);
       latents.upload(std::span(z).subspan(static_cast<size_t>(first) * width, static_cast<size_t>(count) * width));
     }
-    decode(*device_, DecodeSlices{.net = model_->decoder_net(), .pixels = data_->pixels.view(), .rotations = matrices.view(), .latents = latents.view(), .values = prediction.view(), .side = data_->side});
-    residual_power(*device_, ResidualPower{.prediction = prediction.view(), .target = target.view(), .ctf = ctf.view(), .sums = sums.view()});
+    decode(*device_, DecodeSlices{.net = model_->decoder_net(),
+                                  .pixels = data_->pixels.view(),
+                                  .rotations = matrices.view(),
+                                  .latents = latents.view(),
+                                  .values = prediction.view(),
+                                  .side = data_->side});
+    residual_power(
+        *device_,
+        ResidualPower{
+            .prediction = prediction.view(), .target = target.view(), .ctf = ctf.view(), .sums = sums.view()});
   }
   weights_.upload(noise_weights(data_->host_pixels, sums.download()));
 }
@@ -285,9 +316,10 @@ void Trainer::train_batch(const std::vector<int32_t>& images) {
   const int64_t pixels = pixels_within(data_->host_pixels, band(epoch_));
   Step& s = step_for(batch, pixels);
   const double values = static_cast<double>(batch * pixels);
-  const double warm = config_.kl_warmup_epochs > 0
-                          ? std::min(1.0, (epoch_ + double(cursor_) / static_cast<double>(data_->count)) / config_.kl_warmup_epochs)
-                          : 1.0;
+  const double warm =
+      config_.kl_warmup_epochs > 0
+          ? std::min(1.0, (epoch_ + double(cursor_) / static_cast<double>(data_->count)) / config_.kl_warmup_epochs)
+          : 1.0;
   scalars_ = {.epoch = static_cast<uint32_t>(epoch_),
               .loss_scale = static_cast<float>(1 / values),
               .kl_scale = static_cast<float>(config_.kl_weight * warm / values)};
@@ -297,7 +329,8 @@ void Trainer::train_batch(const std::vector<int32_t>& images) {
   const double factor = learning_rate_factor();
   std::vector<float> rates = {static_cast<float>(config_.learning_rate * factor)};
   if (model_->encoder_module() >= 0)
-    rates.push_back(static_cast<float>((config_.encoder_learning_rate > 0 ? config_.encoder_learning_rate : config_.learning_rate) * factor));
+    rates.push_back(static_cast<float>(
+        (config_.encoder_learning_rate > 0 ? config_.encoder_learning_rate : config_.learning_rate) * factor));
   model_->parameters().adam_step(rates, config_.average_steps);
   if (config_.model.source == LatentSource::table) {
     Model::Table& table = model_->table();
@@ -310,7 +343,10 @@ void Trainer::train_batch(const std::vector<int32_t>& images) {
                                  .learning_rate = static_cast<float>(config_.latent_learning_rate * factor)});
   }
   const View<double> sums = s.sums.view();
-  sum_values(*device_, SumValues{.values = s.loss.view(), .out = {sums.data, 1, 1}, .scale = 1.0 / static_cast<double>(pixels), .accumulate = true});
+  sum_values(*device_, SumValues{.values = s.loss.view(),
+                                 .out = {sums.data, 1, 1},
+                                 .scale = 1.0 / static_cast<double>(pixels),
+                                 .accumulate = true});
   if (config_.model.latent > 0)
     sum_values(*device_, SumValues{.values = s.kl.view(), .out = {sums.data + 1, 1, 1}, .accumulate = true});
 }

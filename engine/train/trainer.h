@@ -12,19 +12,19 @@ namespace recon {
 /// What an epoch (or the part of it that is done) did.
 struct EpochReport {
   int epoch = 0;
-  std::string stage;          ///< "random poses", "pose search", "fixed poses"
-  int64_t images = 0;         ///< trained on so far in this epoch
-  double loss = 0;            ///< mean squared error a pixel, in units of the image variance
-  double kl = 0;              ///< mean KL divergence (or prior penalty) an image
-  double band = 0;            ///< largest |k| used, 1/D
+  std::string stage;   ///< "random poses", "pose search", "fixed poses"
+  int64_t images = 0;  ///< trained on so far in this epoch
+  double loss = 0;     ///< mean squared error a pixel, in units of the image variance
+  double kl = 0;       ///< mean KL divergence (or prior penalty) an image
+  double band = 0;     ///< largest |k| used, 1/D
   double learning_rate = 0;
   double pose_change_degrees = 0;  ///< median rotation between this epoch's pose and the last one's
   double search_seconds = 0, train_seconds = 0;
   SearchStatistics search;
 };
 
-/// Trains one model on one data set. Everything random is keyed by (seed, purpose, epoch, image), so a trainer restored from its
-/// state goes on with the same bits.
+/// Trains one model on one data set. Everything random is keyed by (seed, purpose, epoch, image), so a trainer restored
+/// from its state goes on with the same bits.
 class Trainer {
  public:
   Trainer(Device& device, const Dataset& data, const TrainConfig& config);

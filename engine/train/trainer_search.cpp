@@ -9,17 +9,22 @@
 namespace recon {
 namespace {
 
-/// Groups points [n, Z] into at most `bins` clusters: quantiles along the widest axis for Z = 1, k-means otherwise (fixed
-/// number of sweeps from evenly spaced points, so that it is the same on every machine). Returns members by cluster.
+/// Groups points [n, Z] into at most `bins` clusters: quantiles along the widest axis for Z = 1, k-means otherwise
+/// (fixed number of sweeps from evenly spaced points, so that it is the same on every machine). Returns members by
+/// cluster.
 std::vector<std::vector<int32_t>> cluster(const std::vector<float>& z, int latent, int bins) {
   const auto n = static_cast<int32_t>(z.size() / static_cast<size_t>(latent));
-  const auto at = [&](int32_t i, int j) { return z[static_cast<size_t>(i) * static_cast<size_t>(latent) + static_cast<size_t>(j)]; };
+  const auto at = [&](int32_t i, int j) {
+    return z[static_cast<size_t>(i) * static_cast<size_t>(latent) + static_cast<size_t>(j)];
+  };
   std::vector<int32_t> order(static_cast<size_t>(n));
   for (int32_t i = 0; i < n; ++i) order[static_cast<size_t>(i)] = i;
-  std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return at(a, 0) < at(b, 0) || (at(a, 0) == at(b, 0) && a < b); });
+  std::sort(order.begin(), order.end(),
+            [&](int32_t a, int32_t b) { return at(a, 0) < at(b, 0) || (at(a, 0) == at(b, 0) && a < b); });
   bins = std::min<int>(bins, n);
   std::vector<std::vector<int32_t>> members(static_cast<size_t>(bins));
-  for (int32_t i = 0; i < n; ++i) members[static_cast<size_t>(int64_t{i} * bins / n)].push_back(order[static_cast<size_t>(i)]);
+  for (int32_t i = 0; i < n; ++i)
+    members[static_cast<size_t>(int64_t{i} * bins / n)].push_back(order[static_cast<size_t>(i)]);
   for (int sweep = 0; sweep < (latent > 1 ? 10 : 0); ++sweep) {
     std::vector<std::vector<float>> centres;
     for (const auto& group : members) {
@@ -35,7 +40,8 @@ std::vector<std::vector<int32_t>> cluster(const std::vector<float>& z, int laten
       for (size_t c = 0; c < centres.size(); ++c) {
         if (members[c].empty()) continue;
         float distance = 0;
-        for (int j = 0; j < latent; ++j) distance += (at(i, j) - centres[c][static_cast<size_t>(j)]) * (at(i, j) - centres[c][static_cast<size_t>(j)]);
+        for (int j = 0; j < latent; ++j)
+          distance += (at(i, j) - centres[c][static_cast<size_t>(j)]) * (at(i, j) - centres[c][static_cast<size_t>(j)]);
         if (distance < best_distance) best_distance = distance, best = c;
       }
       next[best].push_back(i);
@@ -50,7 +56,8 @@ std::vector<std::vector<int32_t>> cluster(const std::vector<float>& z, int laten
 
 void Trainer::search_group(const std::vector<int32_t>& images) {
   const double limit = band(epoch_);
-  search_->set_band(std::min(config_.search.band_min, limit), config_.search.band_max > 0 ? std::min(config_.search.band_max, limit) : limit);
+  search_->set_band(std::min(config_.search.band_min, limit),
+                    config_.search.band_max > 0 ? std::min(config_.search.band_max, limit) : limit);
   if (config_.model.latent > 0) return search_with_latents(images);
   if (config_.source == SourceMode::exact) {
     ExactSource source(*model_);
@@ -70,7 +77,8 @@ void Trainer::search_with_latents(const std::vector<int32_t>& images) {
       Buffer<float> latents(*device_, static_cast<int64_t>(last - first), config_.model.latent);
       latents.upload(std::span(z).subspan(first * width, (last - first) * width));
       ExactSource source(*model_, latents.view());
-      search_images(source, {images.begin() + static_cast<int64_t>(first), images.begin() + static_cast<int64_t>(last)});
+      search_images(source,
+                    {images.begin() + static_cast<int64_t>(first), images.begin() + static_cast<int64_t>(last)});
     }
     return;
   }
@@ -79,7 +87,8 @@ void Trainer::search_with_latents(const std::vector<int32_t>& images) {
     std::vector<int32_t> some;
     for (const int32_t i : members) {
       some.push_back(images[static_cast<size_t>(i)]);
-      for (size_t j = 0; j < width; ++j) centre[j] += z[static_cast<size_t>(i) * width + j] / static_cast<float>(members.size());
+      for (size_t j = 0; j < width; ++j)
+        centre[j] += z[static_cast<size_t>(i) * width + j] / static_cast<float>(members.size());
     }
     lattice_->refresh(centre, search_->config().band_max + 2);
     search_images(*lattice_, some);
@@ -91,18 +100,24 @@ void Trainer::search_images(SliceSource& source, const std::vector<int32_t>& ima
   const auto count = static_cast<int64_t>(images.size());
   const Buffer<int32_t> rows(d, images);
   Buffer<float> pixels(d, count, data_->pixel_count()), ctf, matrices(d, count, 9), shifts(d, count, 2), latents;
-  shift_images(d, ShiftImages{.images = data_->images.view(), .source = rows.view(), .pixels = data_->pixels.view(), .out = pixels.view(), .side = data_->side});
+  shift_images(d, ShiftImages{.images = data_->images.view(),
+                              .source = rows.view(),
+                              .pixels = data_->pixels.view(),
+                              .out = pixels.view(),
+                              .side = data_->side});
   const bool weighted = config_.noise != NoiseMode::white;
   if (!data_->ctf.empty() || weighted) ctf = Buffer<float>(d, count, data_->pixel_count());
   load_ctf(rows.view(), data_->pixels.view(), ctf.view());
   if (weighted) {
     scale_pixels(d, ScalePixels{.in = pixels.view(), .factors = weights_.view(), .out = pixels.view()});
-    scale_pixels(d, ScalePixels{.in = data_->ctf.empty() ? View<float>{} : ctf.view(), .factors = weights_.view(), .out = ctf.view()});
+    scale_pixels(
+        d, ScalePixels{
+               .in = data_->ctf.empty() ? View<float>{} : ctf.view(), .factors = weights_.view(), .out = ctf.view()});
   }
   // Finalists are scored exactly with the decoder itself; with a latent the lattice's own z stands in for the image's.
   ExactSource exact(*model_);
-  search_->run(source, config_.source == SourceMode::lattice && config_.model.latent == 0 ? &exact : nullptr, pixels.view(), ctf.view(),
-               matrices.view(), shifts.view());
+  search_->run(source, config_.source == SourceMode::lattice && config_.model.latent == 0 ? &exact : nullptr,
+               pixels.view(), ctf.view(), matrices.view(), shifts.view());
   scatter_rows(d, ScatterRows{.from = matrices.view(), .rows = rows.view(), .to = matrices_.view()});
   scatter_rows(d, ScatterRows{.from = shifts.view(), .rows = rows.view(), .to = shifts_.view()});
 }
@@ -117,7 +132,9 @@ std::vector<float> Trainer::group_latents(const std::vector<int32_t>& images) {
   }
   const std::vector<float> encoded = encode(images);
   std::vector<float> z;
-  for (size_t i = 0; i < images.size(); ++i) z.insert(z.end(), encoded.begin() + static_cast<int64_t>(2 * i * width), encoded.begin() + static_cast<int64_t>((2 * i + 1) * width));
+  for (size_t i = 0; i < images.size(); ++i)
+    z.insert(z.end(), encoded.begin() + static_cast<int64_t>(2 * i * width),
+             encoded.begin() + static_cast<int64_t>((2 * i + 1) * width));
   return z;
 }
 

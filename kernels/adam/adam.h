@@ -13,8 +13,8 @@ struct Adam {
   float gradient_scale = 1;
 };
 
-/// Adam for the rows of a table of which a step touches a few (one latent an image): row rows[b] of `parameters` moves by
-/// the gradient gradients[b]; each row counts its own steps, so an untouched row does not drift.
+/// Adam for the rows of a table of which a step touches a few (one latent an image): row rows[b] of `parameters` moves
+/// by the gradient gradients[b]; each row counts its own steps, so an untouched row does not drift.
 struct AdamRows {
   View<float> parameters, first_moments, second_moments;  ///< [N, Z]
   View<int32_t> steps;                                    ///< [1, N]

@@ -40,7 +40,8 @@ void decode(Device& device, const DecodeSlices& a) {
 void decode(Device& device, const DecodePoints& a) {
   check(a.net);
   expect(a.points.cols == 3, "decoder: points must be [n, 3]");
-  expect(a.values.rows == a.points.rows && a.values.cols == a.net.shape.outputs, "decoder: values must be [n, outputs]");
+  expect(a.values.rows == a.points.rows && a.values.cols == a.net.shape.outputs,
+         "decoder: values must be [n, outputs]");
   expect(a.net.shape.latent == 0 || a.latent.size() == a.net.shape.latent, "decoder: latent must be [1, Z]");
   device.ops().decode_points(device, a);
 }

@@ -46,12 +46,12 @@ struct DecoderNet {
 /// Evaluates central slices: values[s, p] = V̂(Rₛᵀ (x_p, y_p, 0)/D, z_s)  (paper eq. 2, 6).
 struct DecodeSlices {
   DecoderNet net;
-  View<const Pixel> pixels;         ///< [1, P], in pairs (P even)
-  View<const float> rotations;      ///< [S, 9]
-  View<const float> latents;        ///< [N, Z]; empty when Z = 0
-  View<const int32_t> latent_of;    ///< [1, S] row of `latents` of each slice; empty: row s
-  View<const int32_t> active;       ///< [1, S]: slices with 0 are skipped; empty: all
-  View<float> values;               ///< [S, P]
+  View<const Pixel> pixels;       ///< [1, P], in pairs (P even)
+  View<const float> rotations;    ///< [S, 9]
+  View<const float> latents;      ///< [N, Z]; empty when Z = 0
+  View<const int32_t> latent_of;  ///< [1, S] row of `latents` of each slice; empty: row s
+  View<const int32_t> active;     ///< [1, S]: slices with 0 are skipped; empty: all
+  View<float> values;             ///< [S, P]
   int side = 0;
 };
 
@@ -63,19 +63,20 @@ struct DecodePoints {
   View<float> values;        ///< [n, outputs]
 };
 
-/// Gradient of DecodeSlices, in tiles that recompute the forward pass, so that activations never leave the cache. The gradient
-/// of the values is either given (`dvalues`) or made in the tile from the reconstruction loss (`target` given):
+/// Gradient of DecodeSlices, in tiles that recompute the forward pass, so that activations never leave the cache. The
+/// gradient of the values is either given (`dvalues`) or made in the tile from the reconstruction loss (`target`
+/// given):
 ///   loss[s] = Σ_p (ctf[s,p] V̂[s,p] − target[s,p])²,   dV̂ = 2 · scale · ctf · (ctf V̂ − target).
 /// Adds to dparameters and dlatents; writes loss. The same bits for any number of threads.
 struct DecodeSlicesBackward {
-  DecodeSlices forward;          ///< `values` may be empty: not kept
-  View<const float> dvalues;     ///< [S, P], or empty
-  View<const float> target;      ///< [S, P], or empty
-  View<const float> ctf;         ///< [S, P], or empty for 1
-  float scale = 1;               ///< of the loss
-  View<float> loss;              ///< [1, S] with `target`
-  View<float> dparameters;       ///< [1, parameter_count]
-  View<float> dlatents;          ///< [S, Z]; empty when Z = 0
+  DecodeSlices forward;       ///< `values` may be empty: not kept
+  View<const float> dvalues;  ///< [S, P], or empty
+  View<const float> target;   ///< [S, P], or empty
+  View<const float> ctf;      ///< [S, P], or empty for 1
+  float scale = 1;            ///< of the loss
+  View<float> loss;           ///< [1, S] with `target`
+  View<float> dparameters;    ///< [1, parameter_count]
+  View<float> dlatents;       ///< [S, Z]; empty when Z = 0
 };
 
 void decode(Device& device, const DecodeSlices& args);

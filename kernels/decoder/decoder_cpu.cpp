@@ -105,7 +105,8 @@ struct BackwardPass {
     const float* w = f.net.parameters.data;
     for (int i = 0; i < shape.latent; ++i) {
       float sum = 0;
-      for (int j = 0; j < shape.width; ++j) sum += bias_sum[j] * w[int64_t{j} * shape.inputs() + 2 * shape.features + i];
+      for (int j = 0; j < shape.width; ++j)
+        sum += bias_sum[j] * w[int64_t{j} * shape.inputs() + 2 * shape.features + i];
       tile_dlatent[index * shape.latent + i] = sum;
     }
   }
@@ -155,7 +156,11 @@ void decode_slices_backward(Device& device, const DecodeSlicesBackward& a) {
   // Slots depend on the shape alone: each sums its tiles in order, then the slots are summed in order.
   const int64_t slots = std::clamp<int64_t>(tiles / 16, 1, 64);
   float* workspace = device.workspace(static_cast<size_t>(slots * parameters + tiles * (shape.latent + 2)));
-  BackwardPass pass{a, tiling, parameters, workspace + 2 * tiles, workspace + 2 * tiles + slots * parameters,
+  BackwardPass pass{a,
+                    tiling,
+                    parameters,
+                    workspace + 2 * tiles,
+                    workspace + 2 * tiles + slots * parameters,
                     reinterpret_cast<double*>(workspace)};
   const int64_t floats = DecoderTile::scratch_floats(shape, true);
   device.threads().run(slots, [&](int64_t slot, int worker) {

@@ -51,7 +51,8 @@ RECON_SIMD void relu_backward(const float* h, float* dh, int rows, int width, fl
   }
 }
 
-RECON_SIMD void output_rows(const float* h, const float* w, const float* bias, int rows, int width, int outputs, float* out) {
+RECON_SIMD void output_rows(const float* h, const float* w, const float* bias, int rows, int width, int outputs,
+                            float* out) {
   for (int row = 0; row < rows; ++row)
     for (int o = 0; o < outputs; ++o) {
       float sum = 0;
@@ -62,8 +63,8 @@ RECON_SIMD void output_rows(const float* h, const float* w, const float* bias, i
     }
 }
 
-RECON_SIMD void output_backward(const float* h, const float* w, const float* dout, int rows, int width, int outputs, float* dh,
-                                float* dw, float* dbias) {
+RECON_SIMD void output_backward(const float* h, const float* w, const float* dout, int rows, int width, int outputs,
+                                float* dh, float* dw, float* dbias) {
   std::memset(dh, 0, sizeof(float) * static_cast<size_t>(rows) * static_cast<size_t>(width));
   for (int row = 0; row < rows; ++row)
     for (int o = 0; o < outputs; ++o) {
@@ -140,34 +141,34 @@ void DecoderTile::forward(int rows) {
     relu(out, int64_t{rows} * width);
     h = out;
   }
-  output_rows(h, parameters + shape_.weight_offset(shape_.layers + 1), parameters + shape_.bias_offset(shape_.layers + 1),
-              rows, width, shape_.outputs, values_);
+  output_rows(h, parameters + shape_.weight_offset(shape_.layers + 1),
+              parameters + shape_.bias_offset(shape_.layers + 1), rows, width, shape_.outputs, values_);
 }
 
 void DecoderTile::backward(int rows, const float* z, float* gradient) {
   const float* parameters = net_.parameters.data;
   const int width = shape_.width, encoded = 2 * shape_.features, last = shape_.layers + 1;
   float *dh = next_, *dnext = next_ + stride_;
-  output_backward(activation(shape_.layers), parameters + shape_.weight_offset(last), dvalues_, rows, width, shape_.outputs, dh,
-                  gradient + shape_.weight_offset(last), gradient + shape_.bias_offset(last));
+  output_backward(activation(shape_.layers), parameters + shape_.weight_offset(last), dvalues_, rows, width,
+                  shape_.outputs, dh, gradient + shape_.weight_offset(last), gradient + shape_.bias_offset(last));
   for (int layer = shape_.layers; layer >= 1; --layer) {
     const int64_t at = shape_.weight_offset(layer);
     relu_backward(activation(layer), dh, rows, width, gradient + shape_.bias_offset(layer));
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, width, width, rows, 1, dh, width, activation(layer - 1), width, 1,
-                gradient + at, width);
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, width, width, rows, 1, dh, width, activation(layer - 1), width,
+                1, gradient + at, width);
     float beta = 0;
     if (shape_.residual) {
       std::memcpy(dnext, dh, sizeof(float) * static_cast<size_t>(rows) * static_cast<size_t>(width));
       beta = 1;
     }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, width, width, 1, dh, width, parameters + at, width, beta,
-                dnext, width);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, width, width, 1, dh, width, parameters + at, width,
+                beta, dnext, width);
     std::swap(dh, dnext);
   }
   std::memset(bias_sum_, 0, sizeof(float) * static_cast<size_t>(width));
   relu_backward(activation(0), dh, rows, width, bias_sum_);
-  cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, width, encoded, rows, 1, dh, width, encoding_, encoded, 1, gradient,
-              shape_.inputs());
+  cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, width, encoded, rows, 1, dh, width, encoding_, encoded, 1,
+              gradient, shape_.inputs());
   float* db = gradient + shape_.bias_offset(0);
   for (int j = 0; j < width; ++j) {
     db[j] += bias_sum_[j];

@@ -5,8 +5,9 @@
 
 namespace recon::cpu {
 
-/// One row tile of the decoder, all layers, in one worker's scratch. Budget at 128 rows × width 128, 10 layers: 11 activations of
-/// 64 KiB and 640 KiB of weights, so a tile lives in L2/L3 and costs 2·MAC flops a row forward, 6·MAC with gradients.
+/// One row tile of the decoder, all layers, in one worker's scratch. Budget at 128 rows × width 128, 10 layers: 11
+/// activations of 64 KiB and 640 KiB of weights, so a tile lives in L2/L3 and costs 2·MAC flops a row forward, 6·MAC
+/// with gradients.
 class DecoderTile {
  public:
   static constexpr int max_rows = 128;
@@ -21,8 +22,8 @@ class DecoderTile {
   void set_latent(const float* z);
   /// All layers; leaves values() [rows, outputs].
   void forward(int rows);
-  /// Adds to `gradient` (all parameters), for dvalues() [rows, outputs]; leaves in bias_sum() [width] the column sums of the
-  /// gradient of h₀'s pre-activation, from which dz = W_zᵀ bias_sum.
+  /// Adds to `gradient` (all parameters), for dvalues() [rows, outputs]; leaves in bias_sum() [width] the column sums
+  /// of the gradient of h₀'s pre-activation, from which dz = W_zᵀ bias_sum.
   void backward(int rows, const float* z, float* gradient);
 
   float* values() { return values_; }

@@ -54,7 +54,8 @@ void phase_flip(Device& device, const PhaseFlip& a) {
 
 void scale_pixels(Device& device, const ScalePixels& a) {
   expect(a.factors.size() >= a.out.cols, "scale_pixels: a factor a pixel is needed");
-  expect(a.in.empty() || (a.in.rows == a.out.rows && a.in.cols == a.out.cols), "scale_pixels: in and out differ in shape");
+  expect(a.in.empty() || (a.in.rows == a.out.rows && a.in.cols == a.out.cols),
+         "scale_pixels: in and out differ in shape");
   device.ops().scale_pixels(device, a);
 }
 

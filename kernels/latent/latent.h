@@ -24,10 +24,10 @@ struct ReparameterizeBackward {
 
 /// Row gather z[b] = table[rows[b]] with the standard normal prior as penalty: prior[b] = ½ |z|².
 struct GatherLatents {
-  View<const float> table;    ///< [N, Z]
-  View<const int32_t> rows;   ///< [1, B]
-  View<float> z;              ///< [B, Z]
-  View<float> prior;          ///< [1, B]
+  View<const float> table;   ///< [N, Z]
+  View<const int32_t> rows;  ///< [1, B]
+  View<float> z;             ///< [B, Z]
+  View<float> prior;         ///< [1, B]
 };
 
 /// dz += scale · z: the gradient of the prior penalty.

@@ -49,8 +49,8 @@ void linear_backward(Device& device, const LinearBackward& a) {
     if (a.residual)
       for (int64_t i = 0; i < rows; ++i)
         for (int64_t j = first; j < last; ++j) a.dx(i, j) += a.dy(i, j);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, as_int(rows), as_int(last - first), as_int(outputs), 1, a.dy.data,
-                as_int(outputs), a.w.data + first, as_int(inner), 1, a.dx.data + first, as_int(inner));
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, as_int(rows), as_int(last - first), as_int(outputs), 1,
+                a.dy.data, as_int(outputs), a.w.data + first, as_int(inner), 1, a.dx.data + first, as_int(inner));
   });
 }
 

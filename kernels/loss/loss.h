@@ -3,8 +3,9 @@
 
 namespace recon {
 
-/// loss[b] = Σ_p (ctf · prediction − target)²  and, when wanted, dprediction += 2 · scale · ctf · (ctf · prediction − target):
-/// the Gaussian white-noise likelihood of paper eq. 3.  prediction, target, ctf (empty: 1), dprediction: [B, P].
+/// loss[b] = Σ_p (ctf · prediction − target)²  and, when wanted, dprediction += 2 · scale · ctf · (ctf · prediction −
+/// target): the Gaussian white-noise likelihood of paper eq. 3.  prediction, target, ctf (empty: 1), dprediction: [B,
+/// P].
 struct SquaredError {
   View<const float> prediction, target, ctf;
   View<float> loss;

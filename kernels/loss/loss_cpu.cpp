@@ -5,7 +5,8 @@
 namespace recon::cpu {
 namespace {
 
-RECON_SIMD float squared_error_row(const float* v, const float* x, const float* ctf, float scale, int64_t count, float* d) {
+RECON_SIMD float squared_error_row(const float* v, const float* x, const float* ctf, float scale, int64_t count,
+                                   float* d) {
   double sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < count; ++i) {

@@ -31,7 +31,8 @@ void pose_score(Device& device, const PoseScore& a) {
 void pose_best(Device& device, const PoseBest& a) {
   const int64_t images = a.scores.rows;
   check(a.nodes, images);
-  expect(a.matrices.rows == images && a.shifts.rows == images && a.best.size() == images, "pose_best: one row an image");
+  expect(a.matrices.rows == images && a.shifts.rows == images && a.best.size() == images,
+         "pose_best: one row an image");
   device.ops().pose_best(device, a);
 }
 
@@ -46,8 +47,9 @@ void pose_bound(Device& device, const PoseBound& a) {
 void pose_select(Device& device, const PoseSelect& a) {
   const int64_t images = a.scores.rows;
   check(a.nodes, images);
-  expect(a.kept.rotations.rows == images && a.kept.shifts.cols == a.kept.rotations.cols && a.kept.count.size() == images,
-         "pose_select: kept must have a row an image");
+  expect(
+      a.kept.rotations.rows == images && a.kept.shifts.cols == a.kept.rotations.cols && a.kept.count.size() == images,
+      "pose_select: kept must have a row an image");
   expect(a.bound.empty() || a.bound.size() == images, "pose_select: one bound an image");
   device.ops().pose_select(device, a);
 }
@@ -58,7 +60,8 @@ void pose_expand(Device& device, const PoseExpand& a) {
   expect(!a.children.shared, "pose_expand: children belong to one image");
   expect(a.children.rotations.cols >= 8 * keep, "pose_expand: room for 8 rotations a candidate is needed");
   expect(a.children.shifts.cols >= (a.overlapping_shifts ? 9 : 4) * keep, "pose_expand: no room for the shifts");
-  expect(a.shift_cell == 0 || (a.shift_cell >= 4 && a.shift_cell % 4 == 0), "pose_expand: the shift cell cannot be divided");
+  expect(a.shift_cell == 0 || (a.shift_cell >= 4 && a.shift_cell % 4 == 0),
+         "pose_expand: the shift cell cannot be divided");
   device.ops().pose_expand(device, a);
 }
 

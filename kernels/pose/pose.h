@@ -5,9 +5,10 @@
 
 namespace recon {
 
-/// Pose search by branch and bound with frequency marching (paper appendix A, Algorithm 1), in steps that stay on the device. Per image
-/// there is a list of rotations (nodes of the SO(3) grid, kernels/pose/grid.h) and a list of shifts (nodes of the shift grid); the
-/// candidates of a level are all pairs of the two, so that their scores are one matrix product an image:
+/// Pose search by branch and bound with frequency marching (paper appendix A, Algorithm 1), in steps that stay on the
+/// device. Per image there is a list of rotations (nodes of the SO(3) grid, kernels/pose/grid.h) and a list of shifts
+/// (nodes of the shift grid); the candidates of a level are all pairs of the two, so that their scores are one matrix
+/// product an image:
 ///   |g A(R)V − S(t)X|² = Σ g² S² − 2 ⟨S, g S(t)X⟩ + |X|².
 
 /// A shift node: its centre in units of extent/(n·2^levels) pixels, so that every level is exact in integers.
@@ -17,47 +18,48 @@ struct ShiftNode {
 
 /// The candidate lists of one level. One list a row; `shared` lists have one row for all images.
 struct PoseNodes {
-  View<GridRotation> rotations;    ///< [B or 1, R]
-  View<int32_t> rotation_count;    ///< [1, B or 1]
-  View<float> matrices;            ///< [(B or 1)·R, 9], of the rotations
-  View<int32_t> active;            ///< [1, (B or 1)·R], 0 past the count
-  View<ShiftNode> shifts;          ///< [B or 1, T]
-  View<int32_t> shift_count;       ///< [1, B or 1]
+  View<GridRotation> rotations;  ///< [B or 1, R]
+  View<int32_t> rotation_count;  ///< [1, B or 1]
+  View<float> matrices;          ///< [(B or 1)·R, 9], of the rotations
+  View<int32_t> active;          ///< [1, (B or 1)·R], 0 past the count
+  View<ShiftNode> shifts;        ///< [B or 1, T]
+  View<int32_t> shift_count;     ///< [1, B or 1]
   bool shared = false;
 };
 
-/// scores[b, r·T + t] = squared error of candidate (r, t) over the band: the lower bound of Algorithm 1. Candidates past the counts
-/// get +infinity.
+/// scores[b, r·T + t] = squared error of candidate (r, t) over the band: the lower bound of Algorithm 1. Candidates
+/// past the counts get +infinity.
 struct PoseScore {
   PoseNodes nodes;
-  View<const float> slices;      ///< [(B or 1)·R, P]
-  bool slices_shared = false;    ///< one set of slices for all images
-  View<const float> images;      ///< [B, stride >= P]
-  View<const float> ctf;         ///< [B, stride >= P] or empty
-  View<const Pixel> pixels;      ///< [1, P]
-  View<float> scores;            ///< [B, R·T]
+  View<const float> slices;    ///< [(B or 1)·R, P]
+  bool slices_shared = false;  ///< one set of slices for all images
+  View<const float> images;    ///< [B, stride >= P]
+  View<const float> ctf;       ///< [B, stride >= P] or empty
+  View<const Pixel> pixels;    ///< [1, P]
+  View<float> scores;          ///< [B, R·T]
   int side = 0;
-  float shift_unit_px = 0;       ///< pixels a unit of ShiftNode
+  float shift_unit_px = 0;  ///< pixels a unit of ShiftNode
 };
 
 /// The best candidate of each image: its node, matrix and shift in pixels.
 struct PoseBest {
   PoseNodes nodes;
-  View<const float> scores;      ///< [B, R·T]
-  View<float> matrices;          ///< [B, 9]
-  View<float> shifts;            ///< [B, 2], pixels
-  View<float> best;              ///< [1, B] its score
+  View<const float> scores;  ///< [B, R·T]
+  View<float> matrices;      ///< [B, 9]
+  View<float> shifts;        ///< [B, 2], pixels
+  View<float> best;          ///< [1, B] its score
   float shift_unit_px = 0;
 };
 
-/// bound[b] = squared error of slice b and image b moved by shifts[b], over all given pixels: the upper bound of Algorithm 1.
+/// bound[b] = squared error of slice b and image b moved by shifts[b], over all given pixels: the upper bound of
+/// Algorithm 1.
 struct PoseBound {
-  View<const float> slices;      ///< [B, P]
-  View<const float> images;      ///< [B, stride >= P]
-  View<const float> ctf;         ///< [B, stride >= P] or empty
-  View<const float> shifts;      ///< [B, 2], pixels
-  View<const Pixel> pixels;      ///< [1, P]
-  View<float> bound;             ///< [1, B]
+  View<const float> slices;  ///< [B, P]
+  View<const float> images;  ///< [B, stride >= P]
+  View<const float> ctf;     ///< [B, stride >= P] or empty
+  View<const float> shifts;  ///< [B, 2], pixels
+  View<const Pixel> pixels;  ///< [1, P]
+  View<float> bound;         ///< [1, B]
   int side = 0;
 };
 
@@ -71,23 +73,24 @@ struct PoseKept {
   View<int32_t> scored;          ///< [1, B] how many candidates were scored
 };
 
-/// Keeps the candidates with score < bound (always at least the best), at most K of them; with `per_rotation` a rotation competes
-/// with its best shift only, which keeps the survivors apart in orientation. Ties go to the lower index.
+/// Keeps the candidates with score < bound (always at least the best), at most K of them; with `per_rotation` a
+/// rotation competes with its best shift only, which keeps the survivors apart in orientation. Ties go to the lower
+/// index.
 struct PoseSelect {
   PoseNodes nodes;
-  View<const float> scores;      ///< [B, R·T]
-  View<const float> bound;       ///< [1, B] or empty: no bound, keep the K best
+  View<const float> scores;  ///< [B, R·T]
+  View<const float> bound;   ///< [1, B] or empty: no bound, keep the K best
   PoseKept kept;
   bool per_rotation = false;
 };
 
-/// Children of the kept candidates: 8 rotations each (kernels/pose/grid.h), duplicates merged, and 4 shifts each (the quarters
-/// of the cell) or, with `overlapping_shifts`, 9 (the cell's own centre, edges and corners at half the step).
+/// Children of the kept candidates: 8 rotations each (kernels/pose/grid.h), duplicates merged, and 4 shifts each (the
+/// quarters of the cell) or, with `overlapping_shifts`, 9 (the cell's own centre, edges and corners at half the step).
 struct PoseExpand {
   PoseKept kept;
   PoseNodes children;
-  int level = 0;                 ///< of the kept rotations: 1 is the grid of 576
-  int shift_cell = 0;            ///< width of the kept shifts' cells in units of ShiftNode; 0: shifts are not divided
+  int level = 0;       ///< of the kept rotations: 1 is the grid of 576
+  int shift_cell = 0;  ///< width of the kept shifts' cells in units of ShiftNode; 0: shifts are not divided
   bool overlapping_shifts = false;
 };
 

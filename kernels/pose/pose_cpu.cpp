@@ -12,16 +12,16 @@
 #include "kernels/pose/grid.h"
 #include "kernels/runtime/vector_math.h"
 
-// One image a task. Budget of a level at D = 64, 8 kept: 64 slices × 72 shifts × 3,208 pixels = 15 Mflop of products and 0.1 M
-// phase factors: far below the cost of making the slices.
+// One image a task. Budget of a level at D = 64, 8 kept: 64 slices × 72 shifts × 3,208 pixels = 15 Mflop of products
+// and 0.1 M phase factors: far below the cost of making the slices.
 namespace recon::cpu {
 namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
 /// out(k) = g(k) · [S(t)X](k) over pairs: with a = X(k), b = X(−k) and φ = 2π k·t/D, (c a + s b, c b − s a).
-RECON_SIMD void shift_weighted(const float* image, const float* ctf, const float* kx, const float* ky, int64_t pairs, float tx,
-                               float ty, float* out) {
+RECON_SIMD void shift_weighted(const float* image, const float* ctf, const float* kx, const float* ky, int64_t pairs,
+                               float tx, float ty, float* out) {
 #pragma omp simd
   for (int64_t j = 0; j < pairs; ++j) {
     float s, c;
@@ -127,8 +127,8 @@ void select_image(const PoseSelect& a, int64_t b) {
 template <class Node, class Key>
 int32_t merge(Node* nodes, int64_t count, Key key) {
   std::sort(nodes, nodes + count, [&](const Node& x, const Node& y) { return key(x) < key(y); });
-  return static_cast<int32_t>(std::unique(nodes, nodes + count, [&](const Node& x, const Node& y) { return key(x) == key(y); }) -
-                              nodes);
+  return static_cast<int32_t>(
+      std::unique(nodes, nodes + count, [&](const Node& x, const Node& y) { return key(x) == key(y); }) - nodes);
 }
 int64_t rotation_key(const GridRotation& n) { return int64_t{n.pixel} << 32 | static_cast<uint32_t>(n.psi); }
 int64_t shift_key(const ShiftNode& n) { return int64_t{n.y} << 32 | static_cast<uint32_t>(n.x + (1 << 30)); }
@@ -190,8 +190,8 @@ void pose_bound(Device& device, const PoseBound& a) {
     float *shifted = scratch, *kx = scratch + pixels, *ky = kx + pairs;
     pair_frequencies(a.pixels, a.side, kx, ky);
     shift_weighted(a.images.row(b), nullptr, kx, ky, pairs, a.shifts(b, 0), a.shifts(b, 1), shifted);
-    a.bound[b] = static_cast<float>(
-        squared_distance(a.slices.row(b), a.ctf.empty() ? nullptr : a.ctf.row(b), shifted, pixels));
+    a.bound[b] =
+        static_cast<float>(squared_distance(a.slices.row(b), a.ctf.empty() ? nullptr : a.ctf.row(b), shifted, pixels));
   });
 }
 
@@ -208,8 +208,8 @@ void pose_finalists(Device& device, const PoseKept& kept, const PoseNodes& nodes
     const int32_t count = kept.count[b];
     std::copy_n(kept.rotations.row(b), count, nodes.rotations.row(b));
     std::copy_n(kept.shifts.row(b), count, nodes.shifts.row(b));
-    finish_nodes(nodes, b, merge(nodes.rotations.row(b), count, rotation_key), merge(nodes.shifts.row(b), count, shift_key),
-                 level);
+    finish_nodes(nodes, b, merge(nodes.rotations.row(b), count, rotation_key),
+                 merge(nodes.shifts.row(b), count, shift_key), level);
   });
 }
 

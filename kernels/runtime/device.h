@@ -69,7 +69,9 @@ class Buffer {
   Buffer() = default;
   Buffer(Device& device, int64_t rows, int64_t cols = 1)
       : device_(&device), view_{static_cast<T*>(device.allocate(bytes_of(rows, cols))), rows, cols} {}
-  Buffer(Device& device, std::span<const T> host) : Buffer(device, 1, static_cast<int64_t>(host.size())) { upload(host); }
+  Buffer(Device& device, std::span<const T> host) : Buffer(device, 1, static_cast<int64_t>(host.size())) {
+    upload(host);
+  }
   Buffer(Buffer&& other) noexcept { *this = std::move(other); }
   Buffer& operator=(Buffer&& other) noexcept {
     std::swap(device_, other.device_);

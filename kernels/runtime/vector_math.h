@@ -13,7 +13,8 @@ RECON_HD inline void sincos_turns(float turns, float& sine, float& cosine) {
   const int32_t quadrant = static_cast<int32_t>(nearest);
   const float x = (quarter - nearest) * 1.57079632679489662f, x2 = x * x;
   const float s = x + x * x2 * (-1.6666654611e-1f + x2 * (8.3321608736e-3f + x2 * -1.9515295891e-4f));
-  const float c = 1.0f - 0.5f * x2 + x2 * x2 * (4.166664568298827e-2f + x2 * (-1.388731625493765e-3f + x2 * 2.443315711809948e-5f));
+  const float c =
+      1.0f - 0.5f * x2 + x2 * x2 * (4.166664568298827e-2f + x2 * (-1.388731625493765e-3f + x2 * 2.443315711809948e-5f));
   const bool swap = quadrant & 1;
   const float a = swap ? c : s, b = swap ? s : c;
   sine = quadrant & 2 ? -a : a;

@@ -19,11 +19,7 @@ struct View {
   RECON_HD T& operator()(int64_t i, int64_t j) const { return data[i * cols + j]; }
   RECON_HD T& operator[](int64_t i) const { return data[i]; }
   View slice_rows(int64_t first, int64_t count) const { return {data + first * cols, count, cols}; }
-  operator View<const T>() const
-    requires(!std::is_const_v<T>)
-  {
-    return {data, rows, cols};
-  }
+  operator View<const T>() const requires(!std::is_const_v<T>) { return {data, rows, cols}; }
 };
 
 }  // namespace recon

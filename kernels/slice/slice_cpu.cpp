@@ -12,9 +12,11 @@ struct Cube {
   int side, last;
   int64_t plane;
 
-  /// Trilinear sample at a position in index units; positions outside are clamped to the border cell (the band is chosen inside).
+  /// Trilinear sample at a position in index units; positions outside are clamped to the border cell (the band is
+  /// chosen inside).
   float at(float x, float y, float z) const {
-    const int ix = std::min(std::max(static_cast<int>(x), 0), last), iy = std::min(std::max(static_cast<int>(y), 0), last),
+    const int ix = std::min(std::max(static_cast<int>(x), 0), last),
+              iy = std::min(std::max(static_cast<int>(y), 0), last),
               iz = std::min(std::max(static_cast<int>(z), 0), last);
     const float fx = x - static_cast<float>(ix), fy = y - static_cast<float>(iy), fz = z - static_cast<float>(iz);
     const float* c = data + iz * plane + int64_t{iy} * side + ix;
