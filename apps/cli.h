@@ -137,7 +137,7 @@ inline void add_optics(CLI::App& app, io::LoadOptions& load) {
 }
 inline void add_mask(CLI::App& app, MaskOptions& mask) {
   add(app, "--mask PX|MAP", mask.mask, "radius of a soft sphere, pixels, or a mask file .mrc; else no mask");
-  add(app, "--mask-edge PX", mask.edge_px, "soft edge of the sphere, pixels")->check(within(0, huge));
+  add(app, "--mask-edge PX", mask.edge_px, "soft edge of the sphere, pixels")->check(within(0, huge))->needs("--mask");
 }
 
 struct CommandLine {

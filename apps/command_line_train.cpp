@@ -97,6 +97,21 @@ void add_refine(CLI::App& app, TrainOptions& o) {
       ->needs("--refine");
 }
 
+/// An option that the others leave without effect is an error, not a surprise.
+void refuse_idle_options(const CLI::App& app, const TrainOptions& o) {
+  const auto refuse = [&](const std::string& prefix, bool idle, const char* why) {
+    for (const CLI::Option* option : app.get_options())
+      if (idle && option->count() > 0 && (option->get_name().starts_with(prefix) || option->get_group() == prefix))
+        throw CLI::ValidationError(option->get_name(), why);
+  };
+  refuse(search_group, o.stage.poses == PoseMode::given, "has no effect with --poses given");
+  refuse("--shift-extent", o.stage.poses == PoseMode::given, "has no effect with --poses given");
+  refuse("--encoder-", o.latent == LatentSource::table, "has no effect with --latent table");
+  refuse("--latent-lr", o.latent == LatentSource::encoder, "has no effect without --latent table");
+  refuse("--encoding-sigma", o.stage.model.encoding != Encoding::gaussian, "is for --encoding gaussian");
+  refuse("--lattice-bins", o.stage.source == SourceMode::exact, "has no effect with --source exact");
+}
+
 }  // namespace
 
 void add_train(CommandLine& line) {
@@ -120,7 +135,8 @@ void add_train(CommandLine& line) {
   app->add_flag("--half-maps", o->run.half_maps, "then train half maps with the final poses, for an FSC");
   app->add_flag("--invert", o->run.preparation.invert, "multiply the images by -1");
   add(*app, "--sweep N", o->run.sweep, "volumes along the latent's first component at the end")
-      ->check(within(1, 10000));
+      ->check(within(1, 10000))
+      ->needs("--zdim");
   add(*app, "--seed N", o->stage.seed, "of everything random");
   app->add_flag("--dry-run", o->dry_run, "read everything, print sizes and memory, write nothing");
   add_common(*app, o->common);
@@ -132,12 +148,7 @@ void add_train(CommandLine& line) {
   app->footer(
       "Exit codes: 0 done, 64 usage, 65 bad data, 66 no input, 71 device or memory, 73 cannot write\n"
       "or in use, 74 disk full or failing, 75 stopped by a signal: run the same command again.");
-  app->parse_complete_callback([app = app, o = o] {
-    for (const CLI::Option* option : app->get_options())
-      if (option->count() > 0 && o->stage.poses == PoseMode::given &&
-          (option->get_group() == search_group || option->get_name() == "--shift-extent"))
-        throw CLI::ValidationError(option->get_name(), "has no meaning with --poses given");
-  });
+  app->parse_complete_callback([app = app, o = o] { refuse_idle_options(*app, *o); });
 }
 
 }  // namespace recon::apps

@@ -61,6 +61,7 @@ Scene model_scene(const SimulateOptions& options, const std::string& path) {
 
 Scene map_scene(const SimulateOptions& options) {
   Scene scene;
+  if (options.truth.states != 1) throw UsageError("--states: is for models; give one map a state");
   if (options.box) throw UsageError("--box: maps are projected at their own box; it is for models");
   for (const std::string& path : options.inputs) {
     if (ends_with(path, ".json") || ends_with(path, ".pdb")) throw UsageError("INPUT: one model, or maps only");
@@ -86,6 +87,9 @@ Scene map_scene(const SimulateOptions& options) {
 
 Scene read_scene(const SimulateOptions& options) {
   const std::string& first = options.inputs.front();
+  if (!ends_with(first, ".pdb") &&
+      (!options.pdb_chain.empty() || options.pdb.sigma_angstrom != PdbOptions().sigma_angstrom))
+    throw UsageError("--pdb-sigma and --pdb-chain are for a .pdb");
   return ends_with(first, ".json") || ends_with(first, ".pdb") ? model_scene(options, first) : map_scene(options);
 }
 

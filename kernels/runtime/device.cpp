@@ -39,9 +39,16 @@ void Device::release(void* pointer, size_t bytes) noexcept {
   in_use_ -= bytes;
 }
 
-void Device::upload(void* to, const void* from, size_t bytes) { ops_.upload(to, from, bytes); }
-void Device::download(void* to, const void* from, size_t bytes) { ops_.download(to, from, bytes); }
-void Device::zero(void* pointer, size_t bytes) { ops_.zero(pointer, bytes); }
+// The null pointer of an empty array never reaches the backend.
+void Device::upload(void* to, const void* from, size_t bytes) {
+  if (bytes > 0) ops_.upload(to, from, bytes);
+}
+void Device::download(void* to, const void* from, size_t bytes) {
+  if (bytes > 0) ops_.download(to, from, bytes);
+}
+void Device::zero(void* pointer, size_t bytes) {
+  if (bytes > 0) ops_.zero(pointer, bytes);
+}
 
 float* Device::grown(Scratch& scratch, size_t floats) {
   if (scratch.floats < floats) {
