@@ -143,6 +143,7 @@ inline void add_mask(CLI::App& app, MaskOptions& mask) {
 struct CommandLine {
   CLI::App app{"reconstruct: cryo-EM particle images in, 3-D structures out", "reconstruct"};
   Command chosen;
+  Preset preset = Preset::paper;  ///< --preset, read before the options are declared: it sets their defaults
 
   /// A subcommand whose options live as long as the command line and are handed to `run`.
   template <class Options>

@@ -190,12 +190,26 @@ void declare(CommandLine& line, bool& version, bool& json) {
   add_common(*doctor, *common);
 }
 
+/// The value of --preset before parsing; a wrong one is left to the parser to refuse.
+Preset preset_of(int argc, const char* const* argv) {
+  const std::string key = "--preset";
+  for (int i = 1; i < argc; ++i) {
+    const std::string text = argv[i];
+    const bool glued = text.rfind(key + "=", 0) == 0;
+    if (!glued && (text != key || i + 1 == argc)) continue;
+    const std::string name = glued ? text.substr(key.size() + 1) : argv[i + 1];
+    if (name == "fast") return Preset::fast;
+  }
+  return Preset::paper;
+}
+
 }  // namespace
 
 Command parse_command_line(int argc, const char* const* argv) {
   CommandLine line;
   bool version = false, json = false, json_wanted = false;
   for (int i = 1; i < argc; ++i) json_wanted |= std::string(argv[i]) == "--json";
+  line.preset = preset_of(argc, argv);
   declare(line, version, json);
   try {
     line.app.parse(argc, argv);

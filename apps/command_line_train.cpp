@@ -117,10 +117,14 @@ void refuse_idle_options(const CLI::App& app, const TrainOptions& o) {
 void add_train(CommandLine& line) {
   auto [app, o] = line.command<TrainOptions>(
       line.app, "train", "Reconstructs one structure or a continuum; run again to resume", run_train);
+  o->stage = preset_config(line.preset, 0);
+  o->start = line.preset;
   add(*app, "PARTICLES", o->run.particles, "particles .star (RELION), or a bare .mrcs")->required();
   add(*app, "-o,--output RUN", o->output, "run folder; poses, latents and volumes end there")->required();
   choice<PoseMode>(*app, "--poses", o->stage.poses, {{"search", PoseMode::search}, {"given", PoseMode::given}},
                    "find the poses, or keep the file's");
+  choice<Preset>(*app, "--preset", o->start, {{"paper", Preset::paper}, {"fast", Preset::fast}},
+                 "starting values of all options below (see --help with it)");
   add(*app, "--zdim N", o->stage.model.latent, "dimensions of the latent; 0: one structure")->check(within(0, 1024));
   choice<LatentSource>(*app, "--latent", o->latent,
                        {{"encoder", LatentSource::encoder}, {"table", LatentSource::table}},

@@ -7,6 +7,7 @@
 #include "apps/common.h"
 #include "engine/backproject/backproject.h"
 #include "engine/simulate/simulate.h"
+#include "engine/train/preset.h"
 #include "engine/train/run.h"
 #include "io/particles.h"
 
@@ -45,6 +46,7 @@ struct TrainOptions {
   RunConfig run;                                ///< without its stages
   TrainConfig stage;                            ///< the first stage
   LatentSource latent = LatentSource::encoder;  ///< when there is a latent
+  Preset start = Preset::paper;                 ///< where `stage` began
   SearchPreset preset = SearchPreset::fast;
   bool bound = false, full_space = false, no_residual = false, ctf_wanted = false;
   std::optional<int> keep;

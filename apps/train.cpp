@@ -32,6 +32,9 @@ SearchConfig search_config(const TrainOptions& options, int side) {
 
 TrainConfig first_stage(const TrainOptions& options, int side) {
   TrainConfig stage = options.stage;
+  const TrainConfig preset = preset_config(options.start, side);  // values that depend on the box
+  if (stage.model.encoding_per_axis == 0) stage.model.encoding_per_axis = preset.model.encoding_per_axis;
+  if (stage.band_start == 0) stage.band_start = preset.band_start;
   ModelConfig& model = stage.model;
   model.side = side;
   model.source = model.latent > 0 ? options.latent : LatentSource::none;

@@ -71,6 +71,7 @@ PoseSearch::Lists PoseSearch::grid_lists(int level, int shift_subdivisions) cons
 PoseSearch::PoseSearch(Device& device, const SearchConfig& config, int side, const std::vector<Pixel>& host_pixels,
                        View<const Pixel> pixels)
     : device_(&device), config_(config), side_(side), host_pixels_(host_pixels), pixels_(pixels) {
+  expect(config.band_min >= 1, "search: the base band holds no pixels");
   expect(config.max_kept >= 1 && config.subdivisions >= 1 && config.band_steps >= 2,
          "search: configuration out of range");
   set_band(config.band_min, config.band_max);

@@ -11,15 +11,16 @@ enum class Preset {
   fast,   ///< what converged soonest in our measurements (README): many random Fourier features, a shallower network
 };
 
-/// Frequencies an axis of the fast preset's Gaussian encoding, in boxes: 12·D random frequency vectors give the network a
-/// basis that spans the density directly, so high frequencies are learned in epochs instead of tens of epochs.
+/// Frequencies an axis of the fast preset's Gaussian encoding, in boxes: 12·D random frequency vectors give the network
+/// a basis that spans the density directly, so high frequencies are learned in epochs instead of tens of epochs.
 inline constexpr int fast_features_boxes = 4;
 /// Part of the box's band that the fast preset finds poses in at first.
 inline constexpr double fast_band_start_boxes = 0.25;
 
 /// Throws std::invalid_argument naming the choices.
 Preset preset_from_name(const std::string& name);
-/// The configuration of a preset for images of `side` pixels; 0: side not known yet, values that depend on it are left 0.
+/// The configuration of a preset for images of `side` pixels; 0: side not known yet, values that depend on it are left
+/// 0.
 TrainConfig preset_config(Preset preset, int side);
 
 }  // namespace recon

@@ -13,7 +13,7 @@ struct Tiling {
 
   explicit Tiling(int64_t rows_in) : rows(rows_in) {
     tiles_per_slice = (rows + DecoderTile::max_rows - 1) / DecoderTile::max_rows;
-    tile_rows = (rows + tiles_per_slice - 1) / tiles_per_slice;
+    tile_rows = tiles_per_slice > 0 ? (rows + tiles_per_slice - 1) / tiles_per_slice : 0;
   }
   int64_t first(int64_t tile) const { return std::min(rows, tile % tiles_per_slice * tile_rows); }
   int count(int64_t tile) const { return static_cast<int>(std::min(rows, first(tile) + tile_rows) - first(tile)); }
