@@ -135,10 +135,13 @@ PoseErrors align_poses(std::span<const Matrix3> rotations, std::span<const Matri
       distances(flipped ? std::span<const Matrix3>(other_hand) : rotations, truth, errors.alignment.rotation);
   errors.squared_frobenius_median = median(d);
   errors.degrees_median = degrees_of_squared_frobenius(errors.squared_frobenius_median);
+  int64_t within_5 = 0, within_10 = 0;
   for (const double value : d) {
-    errors.within_5_degrees += (degrees_of_squared_frobenius(value) <= 5) / static_cast<double>(count);
-    errors.within_10_degrees += (degrees_of_squared_frobenius(value) <= 10) / static_cast<double>(count);
+    within_5 += degrees_of_squared_frobenius(value) <= 5;
+    within_10 += degrees_of_squared_frobenius(value) <= 10;
   }
+  errors.within_5_degrees = static_cast<double>(within_5) / static_cast<double>(count);
+  errors.within_10_degrees = static_cast<double>(within_10) / static_cast<double>(count);
   if (shifts_px.empty()) return errors;
   std::vector<double> difference(shifts_px.size());
   for (size_t i = 0; i < difference.size(); ++i) difference[i] = shifts_px[i] - true_shifts_px[i];

@@ -247,6 +247,8 @@ class Run {
   }
 
   void finish_stage(Trainer& trainer, const PlannedStage& stage) {
+    const bool last_full = state_.stage + 1 == static_cast<int>(config_.stages.size());
+    if (last_full) io::write_checkpoint(folder_.file("model.safetensors"), to_checkpoint(state_, trainer));
     trainer.model().parameters().swap_average();
     ResultContext context{.device = device_,
                           .config = config_,
@@ -255,7 +257,6 @@ class Run {
                           .folder = folder_,
                           .state = state_,
                           .warn = [this](const std::string& w) { warn(w); }};
-    const bool last_full = state_.stage + 1 == static_cast<int>(config_.stages.size());
     if (stage.half > 0)
       write_half_map(context, trainer, stage.half);
     else if (last_full)

@@ -1,5 +1,6 @@
 // A run's configuration as JSON, and runs opened again after training.
 #include <cmath>
+#include <filesystem>
 
 #include "engine/train/checkpoint.h"
 #include "engine/train/config_json.h"
@@ -16,6 +17,13 @@ void put(nlohmann::json& json, const char* key, const std::optional<T>& value) {
 template <class T>
 void get(const nlohmann::json& json, const char* key, std::optional<T>& value) {
   if (json.contains(key)) value = json.at(key).get<T>();
+}
+
+/// The finished model where there is one (half maps are trained after it), else the newest checkpoint.
+std::optional<io::FoundCheckpoint> final_model(io::RunFolder& folder) {
+  const std::string path = folder.file("model.safetensors");
+  if (std::filesystem::exists(path)) return io::FoundCheckpoint{path, io::read_checkpoint(path)};
+  return folder.latest_valid_checkpoint();
 }
 
 }  // namespace
@@ -64,7 +72,7 @@ LoadedRun load_run(Device& device, const std::string& path) {
                           .problem = "is not a run's configuration",
                           .repair = "point at a folder made by reconstruct train"});
   }
-  const auto found = folder.latest_valid_checkpoint();
+  const auto found = final_model(folder);
   if (!found)
     throw io::InputError(
         {.file = path, .problem = "holds no checkpoint yet", .repair = "let reconstruct train finish its first epoch"},
@@ -112,7 +120,8 @@ std::vector<float> encode_particles(Device& device, const LoadedRun& run, const 
     given_poses(particles, matrices, shifts);
     if (!matrices.empty()) trainer.set_poses(matrices, shifts);
   }
-  const auto found = io::RunFolder::read_only(run.path).latest_valid_checkpoint();
+  io::RunFolder folder = io::RunFolder::read_only(run.path);
+  const auto found = final_model(folder);
   restore_model(found->checkpoint, found->path, trainer.model());
   trainer.model().parameters().swap_average();
   return trainer.latents(log_variances);
