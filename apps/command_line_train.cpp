@@ -68,6 +68,8 @@ void add_search(CLI::App& app, TrainOptions& o) {
   add(app, "--band-epochs N", s.band_epochs, "search epochs over which the rest of the band is let in")
       ->check(within(0, 1e6));
   add(app, "--finalists N", s.search.finalists, "survivors scored again with exact slices")->check(within(0, 1024));
+  add(app, "--starts N", s.starts, "random starts; the one of lowest loss is run in full")->check(within(1, 1000));
+  add(app, "--race-epochs N", s.race_epochs, "search epochs of that race")->check(within(1, 1e6));
   add(app, "--random-epochs N", s.random_pose_epochs, "first epochs with random orientations")->check(within(0, 1e6));
   add(app, "--search-epochs N", s.search_epochs, "epochs with search; then poses stay; 0: all")->check(within(0, 1e6));
   add(app, "--search-every N", s.search_every, "search in every n-th of those")->check(within(1, 1e6));

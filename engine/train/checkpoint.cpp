@@ -38,6 +38,7 @@ io::Checkpoint to_checkpoint(const SavedState& state, Trainer& trainer) {
       {"pixel_size_angstrom", state.pixel_size_angstrom},
       {"images", state.images},
       {"elapsed_seconds", state.elapsed_seconds},
+      {"race_losses", state.race_losses},
       {"config",
        state.config}}.dump();
   const Parameters& parameters = trainer.model().parameters();
@@ -81,6 +82,7 @@ SavedState saved_state(const io::Checkpoint& checkpoint, const std::string& file
     state.pixel_size_angstrom = json.at("pixel_size_angstrom");
     state.images = json.at("images");
     state.elapsed_seconds = json.at("elapsed_seconds");
+    state.race_losses = json.at("race_losses").get<std::vector<double>>();
     state.config = json.at("config");
   } catch (const std::exception& error) {
     throw io::InputError({.file = file,

@@ -16,6 +16,7 @@ struct SavedState {
   double pixel_size_angstrom = 0;
   int64_t images = 0;  ///< of the whole run
   double elapsed_seconds = 0;
+  std::vector<double> race_losses;  ///< final losses of the random starts that have raced
 };
 
 /// Weights under their names (decoder.hidden1.weight …), the optimiser's moments as flat arrays, poses, latent table.

@@ -41,6 +41,9 @@ struct TrainConfig {
   int band_hold_epochs = 0;    ///< the band is let in after so many search epochs at band_start,
   int band_epochs = 0;         ///< linearly over so many more (frequency marching over epochs)
   int lattice_bins = 10;       ///< lattices a macro-batch when there is a latent
+  int starts =
+      1;  ///< random starts that race for race_epochs search epochs; the one with the lowest loss is run in full
+  int race_epochs = 2;
   uint64_t seed = 0;
 };
 

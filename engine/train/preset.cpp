@@ -22,6 +22,7 @@ TrainConfig preset_config(Preset preset, int side) {
   config.final_learning_rate = 0.05;
   config.epochs = 12;
   config.average_steps = 200;
+  config.starts = 3;
   config.search.base_level = 2;
   config.search.subdivisions = 4;
   config.band_start = fast_band_start_boxes * side;

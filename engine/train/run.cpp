@@ -1,5 +1,6 @@
 #include "engine/train/run.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -14,22 +15,34 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// The stages as they are run: the configured ones, then one a half set when half maps are wanted.
+/// The stages as they are run: random starts that race, the configured stages, one a half set when half maps are
+/// wanted.
 struct PlannedStage {
   TrainConfig config;
-  int half = 0;  ///< 1 or 2: trains on that half set
+  int half = 0;            ///< 1 or 2: trains on that half set
+  bool race = false;       ///< a random start: only its final loss is kept
+  bool last_full = false;  ///< the stage whose model is the run's result
 };
 
 std::vector<PlannedStage> plan(const RunConfig& config) {
   std::vector<PlannedStage> stages;
-  for (const TrainConfig& stage : config.stages) stages.push_back({stage, 0});
-  for (size_t i = 1; i < stages.size(); ++i) stages[i].config.poses = PoseMode::given;
-  if (config.half_maps)
-    for (const int half : {1, 2}) {
-      TrainConfig stage = config.stages.back();
-      stage.poses = PoseMode::given;
-      stages.push_back({stage, half});
-    }
+  const TrainConfig& first = config.stages.front();
+  for (int start = 0; first.poses == PoseMode::search && first.starts > 1 && start < first.starts; ++start) {
+    PlannedStage race{.config = first, .race = true};
+    race.config.seed = race.config.model.seed = first.seed + static_cast<uint64_t>(start);
+    race.config.epochs = std::min(first.epochs, first.random_pose_epochs + first.race_epochs);
+    race.config.final_learning_rate = 1;
+    stages.push_back(race);
+  }
+  for (const TrainConfig& stage : config.stages) {
+    stages.push_back({.config = stage});
+    if (&stage != &config.stages.front()) stages.back().config.poses = PoseMode::given;
+  }
+  stages.back().last_full = true;
+  for (int half = 1; config.half_maps && half <= 2; ++half) {
+    stages.push_back({.config = config.stages.back(), .half = half});
+    stages.back().config.poses = PoseMode::given;
+  }
   return stages;
 }
 
@@ -133,7 +146,8 @@ class Run {
   }
 
   bool run_stage() {
-    const PlannedStage& stage = stages_[static_cast<size_t>(state_.stage)];
+    PlannedStage& stage = stages_[static_cast<size_t>(state_.stage)];
+    take_winner(stage);
     state_.config = stage.config;
     Dataset half;
     const std::vector<int32_t> members = stage.half > 0 ? half_set(particles_, stage.half) : std::vector<int32_t>{};
@@ -155,6 +169,18 @@ class Run {
     finish_stage(trainer, stage);
     state_.progress = {};
     return true;
+  }
+
+  /// The first full stage goes on with the seed that won the race.
+  void take_winner(PlannedStage& stage) {
+    const auto& losses = state_.race_losses;
+    if (losses.empty() || stage.race || static_cast<size_t>(state_.stage) != losses.size()) return;
+    const auto winner = std::min_element(losses.begin(), losses.end()) - losses.begin();
+    stage.config.seed = stage.config.model.seed = stages_[static_cast<size_t>(winner)].config.seed;
+    if (!found_) folder_.append_event({{"event", "race"}, {"losses", losses}, {"seed", stage.config.seed}});
+    note("random starts: losses from " + std::to_string(losses[static_cast<size_t>(winner)]) + " to " +
+         std::to_string(*std::max_element(losses.begin(), losses.end())) + "; going on with seed " +
+         std::to_string(stage.config.seed));
   }
 
   bool train(Trainer& trainer, const PlannedStage& stage) {
@@ -247,7 +273,11 @@ class Run {
   }
 
   void finish_stage(Trainer& trainer, const PlannedStage& stage) {
-    const bool last_full = state_.stage + 1 == static_cast<int>(config_.stages.size());
+    if (stage.race) {
+      state_.race_losses.push_back(trainer.report().loss);
+      return;
+    }
+    const bool last_full = stage.last_full;
     if (last_full) io::write_checkpoint(folder_.file("model.safetensors"), to_checkpoint(state_, trainer));
     trainer.model().parameters().swap_average();
     ResultContext context{.device = device_,
