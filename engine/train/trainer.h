@@ -14,9 +14,9 @@ struct EpochReport {
   int epoch = 0;
   std::string stage;   ///< "random poses", "pose search", "fixed poses"
   int64_t images = 0;  ///< trained on so far in this epoch
-  double loss = 0;     ///< mean squared error a pixel, in units of the image variance
-  double kl = 0;       ///< mean KL divergence (or prior penalty) an image
-  double band = 0;     ///< largest |k| used, 1/D
+  double loss = 0;  ///< mean squared error a pixel, in units of the image variance (weighted, with NoiseMode::shells)
+  double kl = 0;    ///< mean KL divergence (or prior penalty) an image
+  double band = 0;  ///< largest |k| used, 1/D
   double learning_rate = 0;
   double pose_change_degrees = 0;  ///< median rotation between this epoch's pose and the last one's
   double search_seconds = 0, train_seconds = 0;
@@ -50,7 +50,7 @@ class Trainer {
   /// Latents of all images [N·Z] (the encoder's mean or the table) and, from an encoder, their log variances.
   std::vector<float> latents(std::vector<float>* log_variances = nullptr);
 
-  /// Position in the run: with the model's parameters and the poses, all there is to save.
+  /// Position in the run: with the model's parameters, the poses and the noise weights, all there is to save.
   struct Progress {
     int epoch = 0;
     int64_t cursor = 0;  ///< images of the epoch that are done
