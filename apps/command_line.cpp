@@ -104,6 +104,8 @@ void add_backproject(CommandLine& line) {
   app->add_flag("--no-filter", o->no_filter, "no Wiener filter on backproject.mrc (half maps never have one)");
   app->add_flag("--no-ctf", o->no_ctf, "ignore the CTF columns");
   app->add_flag("--window", o->preparation.window, "soft circular window on the images");
+  add_window(*app, o->preparation);
+  add_halves(*app, o->load);
   app->add_flag("--invert", o->preparation.invert, "multiply the images by -1");
   add_optics(*app, o->load);
   add_common(*app, o->common);
@@ -198,7 +200,11 @@ Preset preset_of(int argc, const char* const* argv) {
     const bool glued = text.rfind(key + "=", 0) == 0;
     if (!glued && (text != key || i + 1 == argc)) continue;
     const std::string name = glued ? text.substr(key.size() + 1) : argv[i + 1];
-    if (name == "fast") return Preset::fast;
+    try {
+      return preset_from_name(name);
+    } catch (const std::invalid_argument&) {
+      break;
+    }
   }
   return Preset::paper;
 }

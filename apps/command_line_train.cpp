@@ -10,8 +10,8 @@ void add_network(CLI::App& app, TrainOptions& o) {
   ModelConfig& m = o.stage.model;
   add(app, "--layers N", m.decoder_layers, "decoder layers")->check(within(1, 1000));
   add(app, "--width N", m.decoder_width, "decoder width")->check(within(1, 65536));
-  add(app, "--encoder-layers N", m.encoder_layers, "encoder layers")->check(within(1, 1000))->needs("--zdim");
-  add(app, "--encoder-width N", m.encoder_width, "encoder width")->check(within(1, 65536))->needs("--zdim");
+  add(app, "--encoder-layers N", m.encoder_layers, "encoder layers")->check(within(1, 1000));
+  add(app, "--encoder-width N", m.encoder_width, "encoder width")->check(within(1, 65536));
   app.add_flag("--no-residual", o.no_residual, "plain layers instead of residual ones");
   app.add_flag("--full-space", o.full_space, "the paper's one-output decoder, evaluated at all of Fourier space");
   choice<Encoding>(app, "--encoding", m.encoding,
@@ -26,20 +26,16 @@ void add_network(CLI::App& app, TrainOptions& o) {
 void add_schedule(CLI::App& app, TrainOptions& o) {
   app.option_defaults()->group("More: Schedule");
   TrainConfig& s = o.stage;
-  add(app, "--encoder-lr X", s.encoder_learning_rate, "encoder's learning rate; 0: as --lr")
-      ->check(within(0, 1e3))
-      ->needs("--zdim");
-  add(app, "--latent-lr X", s.latent_learning_rate, "latent table's learning rate")
-      ->check(within(0, 1e6))
-      ->needs("--zdim");
+  add(app, "--encoder-lr X", s.encoder_learning_rate, "encoder's learning rate; 0: as --lr")->check(within(0, 1e3));
+  add(app, "--latent-lr X", s.latent_learning_rate, "latent table's learning rate")->check(within(0, 1e6));
   add(app, "--lr-final X", s.final_learning_rate, "factor on --lr at the end, by a cosine; 1: constant")
       ->check(within(0, 1));
   add(app, "--average N", s.average_steps, "use weights averaged over about N steps; 0: the last ones")
       ->check(within(0, 1e9));
-  add(app, "--kl-weight X", s.kl_weight, "weight of the KL term")->check(within(0, 1e6))->needs("--zdim");
-  add(app, "--kl-warmup N", s.kl_warmup_epochs, "epochs over which that weight rises from 0")
-      ->check(within(0, 1e6))
-      ->needs("--zdim");
+  add(app, "--latent-start N", s.latent_start_epoch, "epochs with one structure before the latent table moves")
+      ->check(within(0, 1e6));
+  add(app, "--kl-weight X", s.kl_weight, "weight of the KL term")->check(within(0, 1e6));
+  add(app, "--kl-warmup N", s.kl_warmup_epochs, "epochs over which that weight rises from 0")->check(within(0, 1e6));
   choice<NoiseMode>(app, "--noise", s.noise, {{"white", NoiseMode::white}, {"shells", NoiseMode::shells}},
                     "white (the paper), or one variance a shell from the residuals of fixed-pose epochs");
   add(app, "--train-band K", s.train_band, "loss up to this frequency, 1/box; 0: all")->check(within(0, 1e5));
@@ -68,15 +64,14 @@ void add_search(CLI::App& app, TrainOptions& o) {
   add(app, "--band-epochs N", s.band_epochs, "search epochs over which the rest of the band is let in")
       ->check(within(0, 1e6));
   add(app, "--finalists N", s.search.finalists, "survivors scored again with exact slices")->check(within(0, 1024));
-  add(app, "--starts N", s.starts, "random starts; the one of lowest loss is run in full")->check(within(1, 1000));
-  add(app, "--race-epochs N", s.race_epochs, "search epochs of that race")->check(within(1, 1e6));
+  add(app, "--starts N", s.starts, "random starts that race; the one of lowest loss goes on")->check(within(1, 1000));
+  add(app, "--race-epochs N", s.race_epochs, "search epochs of that race; 0: by the number of images")
+      ->check(within(0, 1e6));
   add(app, "--random-epochs N", s.random_pose_epochs, "first epochs with random orientations")->check(within(0, 1e6));
   add(app, "--search-epochs N", s.search_epochs, "epochs with search; then poses stay; 0: all")->check(within(0, 1e6));
   add(app, "--search-every N", s.search_every, "search in every n-th of those")->check(within(1, 1e6));
   add(app, "--macro-batch N", s.macro_batch, "images searched between refreshes of the lattice")->check(within(1, 1e9));
-  add(app, "--lattice-bins N", s.lattice_bins, "lattices a macro-batch when there is a latent")
-      ->check(within(1, 1e6))
-      ->needs("--zdim");
+  add(app, "--lattice-bins N", s.lattice_bins, "lattices a macro-batch when there is a latent")->check(within(1, 1e6));
 }
 
 void add_input(CLI::App& app, TrainOptions& o) {
@@ -87,6 +82,8 @@ void add_input(CLI::App& app, TrainOptions& o) {
                   "in the model, by phase flipping, or not at all")
       ->each([&o](const std::string& text) { o.ctf_wanted = text != "none"; });
   app.add_flag("--window,!--no-window", o.run.preparation.window, "soft circular window on the images [on]");
+  add_window(app, o.run.preparation);
+  add_halves(app, o.run.load);
 }
 
 void add_refine(CLI::App& app, TrainOptions& o) {
@@ -108,9 +105,12 @@ void refuse_idle_options(const CLI::App& app, const TrainOptions& o) {
   };
   refuse(search_group, o.stage.poses == PoseMode::given, "has no effect with --poses given");
   refuse("--shift-extent", o.stage.poses == PoseMode::given, "has no effect with --poses given");
+  for (const char* option : {"--latent", "--kl-", "--encoder-", "--lattice-bins", "--sweep"})
+    refuse(option, o.stage.model.latent == 0, "needs --zdim");
   refuse("--encoder-", o.latent == LatentSource::table, "has no effect with --latent table");
-  refuse("--latent-lr", o.latent == LatentSource::encoder, "has no effect without --latent table");
+  refuse("--latent-", o.latent == LatentSource::encoder, "has no effect without --latent table");
   refuse("--encoding-sigma", o.stage.model.encoding != Encoding::gaussian, "is for --encoding gaussian");
+  refuse("--window-", !o.run.preparation.window, "has no effect with --no-window");
   refuse("--lattice-bins", o.stage.source == SourceMode::exact, "has no effect with --source exact");
 }
 
@@ -121,17 +121,18 @@ void add_train(CommandLine& line) {
       line.app, "train", "Reconstructs one structure or a continuum; run again to resume", run_train);
   o->stage = preset_config(line.preset, 0);
   o->start = line.preset;
+  if (o->stage.model.source != LatentSource::none) o->latent = o->stage.model.source;
   add(*app, "PARTICLES", o->run.particles, "particles .star (RELION), or a bare .mrcs")->required();
   add(*app, "-o,--output RUN", o->output, "run folder; poses, latents and volumes end there")->required();
   choice<PoseMode>(*app, "--poses", o->stage.poses, {{"search", PoseMode::search}, {"given", PoseMode::given}},
                    "find the poses, or keep the file's");
-  choice<Preset>(*app, "--preset", o->start, {{"paper", Preset::paper}, {"fast", Preset::fast}},
+  choice<Preset>(*app, "--preset", o->start,
+                 {{"paper", Preset::paper}, {"fast", Preset::fast}, {"motion", Preset::motion}},
                  "starting values of all options below (see --help with it)");
   add(*app, "--zdim N", o->stage.model.latent, "dimensions of the latent; 0: one structure")->check(within(0, 1024));
   choice<LatentSource>(*app, "--latent", o->latent,
                        {{"encoder", LatentSource::encoder}, {"table", LatentSource::table}},
-                       "z from an encoder (the paper), or a table of one z an image")
-      ->needs("--zdim");
+                       "z from an encoder (the paper), or a table of one z an image");
   add(*app, "--epochs N", o->stage.epochs, "passes over the images")->check(within(1, 1e6));
   add(*app, "--batch N", o->stage.batch, "images a step")->check(within(1, 1e6));
   add(*app, "--lr X", o->stage.learning_rate, "learning rate")->check(within(tiny, 1e3));
@@ -141,8 +142,7 @@ void add_train(CommandLine& line) {
   app->add_flag("--half-maps", o->run.half_maps, "then train half maps with the final poses, for an FSC");
   app->add_flag("--invert", o->run.preparation.invert, "multiply the images by -1");
   add(*app, "--sweep N", o->run.sweep, "volumes along the latent's first component at the end")
-      ->check(within(1, 10000))
-      ->needs("--zdim");
+      ->check(within(1, 10000));
   add(*app, "--seed N", o->stage.seed, "of everything random");
   app->add_flag("--dry-run", o->dry_run, "read everything, print sizes and memory, write nothing");
   add_common(*app, o->common);

@@ -174,7 +174,7 @@ ParticleTable load_particles(StarDocument document, const LoadOptions& options) 
   settle_pixel_size(columns.file(), options, by_star, by_stack, table);
   load_poses(columns, table);
   load_ctf(columns, options, table);
-  load_half_sets(columns, table);
+  if (!options.alternate_halves) load_half_sets(columns, table);
   warn_of_ignored_columns(columns, table);
   table.warnings.insert(table.warnings.end(), columns.warnings.begin(), columns.warnings.end());
   return table;

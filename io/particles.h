@@ -62,6 +62,7 @@ struct LoadOptions {
   std::optional<double> spherical_aberration_mm = {};
   bool allow_missing_ctf = true;  ///< false: a file without CTF columns is an error
   bool ignore_ctf = false;        ///< read as if there were no CTF columns
+  bool alternate_halves = false;  ///< half sets are odd and even images, whatever _rlnRandomSubset says
   bool metadata_only = false;     ///< do not look for the images: `files` holds the names as written
   MrcOptions mrc = {};
 };

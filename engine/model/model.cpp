@@ -74,11 +74,8 @@ Model::Model(Device& device, const ModelConfig& config, int64_t encoder_inputs, 
   }
   parameters_.initialize(config.seed);
   if (config.source == LatentSource::table) {
-    const Philox random{config.seed, Purpose::latent_table};
-    std::vector<float> start(static_cast<size_t>(images * config.latent));
-    for (size_t i = 0; i < start.size(); ++i) start[i] = initial_latent_sigma * normal_from(random.draw(i).v[0]);
     table_.values = Buffer<float>(device, images, config.latent);
-    table_.values.upload(start);
+    table_.values.zero();
     table_.first_moments = Buffer<float>(device, images, config.latent);
     table_.second_moments = Buffer<float>(device, images, config.latent);
     table_.steps = Buffer<int32_t>(device, 1, images);

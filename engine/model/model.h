@@ -76,7 +76,4 @@ class Model {
   mutable std::shared_ptr<Lattice> lattice_;
 };
 
-/// A standard deviation of 0.1 around 0: where the latent table starts (cryoDRGN-AI).
-inline constexpr float initial_latent_sigma = 0.1f;
-
 }  // namespace recon

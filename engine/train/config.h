@@ -27,7 +27,8 @@ struct TrainConfig {
   double final_learning_rate = 1;      ///< factor at the last step, reached along a cosine; 1: constant (the paper)
   int average_steps = 0;  ///< running average of the weights over about so many steps, used for results; 0: none
   double kl_weight = 1;
-  int kl_warmup_epochs = 0;  ///< KL weight rises linearly from 0 over so many epochs
+  int latent_start_epoch = 0;  ///< before it every z of the table is 0: poses are found for one structure first
+  int kl_warmup_epochs = 0;    ///< KL weight rises linearly from 0 over so many epochs
   NoiseMode noise = NoiseMode::white;
   double train_band = 0;  ///< loss over |k| <= band (1/D); 0: D/2
 
@@ -41,9 +42,8 @@ struct TrainConfig {
   int band_hold_epochs = 0;    ///< the band is let in after so many search epochs at band_start,
   int band_epochs = 0;         ///< linearly over so many more (frequency marching over epochs)
   int lattice_bins = 10;       ///< lattices a macro-batch when there is a latent
-  int starts =
-      1;  ///< random starts that race for race_epochs search epochs; the one with the lowest loss is run in full
-  int race_epochs = 2;
+  int starts = 1;              ///< random starts (seeds one after the other) that race; the one of lowest loss goes on
+  int race_epochs = 0;         ///< search epochs of the race; 0: by the number of images
   uint64_t seed = 0;
 };
 

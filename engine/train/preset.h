@@ -7,8 +7,9 @@ namespace recon {
 
 /// Named sets of starting values; every option still overrules them.
 enum class Preset {
-  paper,  ///< the paper's network, encoding, learning rate and search
-  fast,   ///< what converged soonest in our measurements (README): many random Fourier features, a shallower network
+  paper,   ///< the paper's network, encoding, learning rate and search
+  fast,    ///< one structure, what converged soonest in our measurements: many random Fourier features, 4 layers
+  motion,  ///< a continuum: poses for one structure first, then a latent table and poses in turns
 };
 
 /// Frequencies an axis of the fast preset's Gaussian encoding, in boxes: 12·D random frequency vectors give the network

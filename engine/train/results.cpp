@@ -41,6 +41,9 @@ void write_poses(const ResultContext& c) {
   io::write_particles_star(c.folder.file("poses.star"), c.particles, euler, shifts);
 }
 
+/// A table whose values lie closer together than this has not found any heterogeneity.
+constexpr double spread_latent_sigma = 0.1;
+
 void warn_if_collapsed(const ResultContext& c, const Trainer& trainer, const std::vector<float>& z) {
   const int latent = trainer.config().model.latent;
   double mean = 0, squares = 0;
@@ -56,7 +59,7 @@ void warn_if_collapsed(const ResultContext& c, const Trainer& trainer, const std
         "Train longer, lower --kl-weight, or use --latent table",
         kl);
     c.warn(text);
-  } else if (trainer.config().model.source == LatentSource::table && deviation < initial_latent_sigma) {
+  } else if (trainer.config().model.source == LatentSource::table && deviation < spread_latent_sigma) {
     std::snprintf(text, sizeof text,
                   "the latent table has not spread (standard deviation %.3f): no heterogeneity was found. Train "
                   "longer, or raise --latent-lr",

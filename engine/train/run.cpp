@@ -20,27 +20,34 @@ using Clock = std::chrono::steady_clock;
 struct PlannedStage {
   TrainConfig config;
   int half = 0;            ///< 1 or 2: trains on that half set
-  bool race = false;       ///< a random start: only its final loss is kept
+  bool race = false;       ///< a random start: it ends early, and only the best one's state is kept
+  int epochs = 0;          ///< after which the stage ends
   bool last_full = false;  ///< the stage whose model is the run's result
 };
 
-std::vector<PlannedStage> plan(const RunConfig& config) {
+/// Search epochs of a race: enough steps to tell a right basin from a wrong one (bench/results/, random starts).
+int race_epochs(const TrainConfig& config, int64_t images) {
+  constexpr int64_t race_images = 2500;
+  if (config.race_epochs > 0) return config.race_epochs;
+  return static_cast<int>(std::max<int64_t>(2, (race_images + images - 1) / images));
+}
+
+std::vector<PlannedStage> plan(const RunConfig& config, int64_t images) {
   std::vector<PlannedStage> stages;
   const TrainConfig& first = config.stages.front();
   for (int start = 0; first.poses == PoseMode::search && first.starts > 1 && start < first.starts; ++start) {
     PlannedStage race{.config = first, .race = true};
     race.config.seed = race.config.model.seed = first.seed + static_cast<uint64_t>(start);
-    race.config.epochs = std::min(first.epochs, first.random_pose_epochs + first.race_epochs);
-    race.config.final_learning_rate = 1;
+    race.epochs = std::min(first.epochs, first.random_pose_epochs + race_epochs(first, images));
     stages.push_back(race);
   }
   for (const TrainConfig& stage : config.stages) {
-    stages.push_back({.config = stage});
+    stages.push_back({.config = stage, .epochs = stage.epochs});
     if (&stage != &config.stages.front()) stages.back().config.poses = PoseMode::given;
   }
   stages.back().last_full = true;
   for (int half = 1; config.half_maps && half <= 2; ++half) {
-    stages.push_back({.config = config.stages.back(), .half = half});
+    stages.push_back({.config = config.stages.back(), .half = half, .epochs = config.stages.back().epochs});
     stages.back().config.poses = PoseMode::given;
   }
   return stages;
@@ -80,7 +87,7 @@ std::vector<int32_t> half_set(const io::ParticleTable& particles, int half) {
 class Run {
  public:
   Run(Device& device, const RunConfig& config, io::RunFolder& folder, const RunHooks& hooks)
-      : device_(device), config_(config), folder_(folder), hooks_(hooks), stages_(plan(config)) {}
+      : device_(device), config_(config), folder_(folder), hooks_(hooks) {}
 
   RunOutcome go() {
     static const std::vector<std::string> may_change;
@@ -91,6 +98,7 @@ class Run {
     note("reading " + std::to_string(particles_.size()) + " images of " + std::to_string(particles_.side) + " x " +
          std::to_string(particles_.side) + " pixels");
     data_ = prepare(device_, particles_, config_.preparation);
+    stages_ = plan(config_, data_.count);
     start_state(resumed);
     folder_.append_event({{"event", resumed ? "resume" : "start"},
                           {"images", data_.count},
@@ -130,10 +138,14 @@ class Run {
              .repair = "use --poses search, or a STAR file with _rlnAngleRot, _rlnAngleTilt and _rlnAnglePsi"});
       given_poses(particles_, state_.matrices, state_.shifts);
     } else {
-      state_.matrices.assign(static_cast<size_t>(9 * data_.count), 0.0f);
-      for (size_t i = 0; i < state_.matrices.size(); ++i) state_.matrices[i] = i % 9 % 4 == 0 ? 1.0f : 0.0f;
-      state_.shifts.assign(static_cast<size_t>(2 * data_.count), 0.0f);
+      no_poses();
     }
+  }
+
+  void no_poses() {
+    state_.matrices.assign(static_cast<size_t>(9 * data_.count), 0.0f);
+    for (size_t i = 0; i < state_.matrices.size(); ++i) state_.matrices[i] = i % 9 % 4 == 0 ? 1.0f : 0.0f;
+    state_.shifts.assign(static_cast<size_t>(2 * data_.count), 0.0f);
   }
 
   /// Poses of the stage's images, in its own order.
@@ -152,6 +164,7 @@ class Run {
     Dataset half;
     const std::vector<int32_t> members = stage.half > 0 ? half_set(particles_, stage.half) : std::vector<int32_t>{};
     if (stage.half > 0) half = subset(device_, data_, members);
+    if (stage.race && !found_) no_poses();
     const Dataset& data = stage.half > 0 ? half : data_;
     Trainer trainer(device_, data, stage.config);
     state_.config = trainer.config();
@@ -171,22 +184,39 @@ class Run {
     return true;
   }
 
-  /// The first full stage goes on with the seed that won the race.
+  std::string race_file() const { return folder_.file("race.safetensors"); }
+
+  /// A random start has ended: its state is kept when it is the best so far.
+  void finish_race(Trainer& trainer) {
+    const double loss = trainer.report().loss;
+    auto& losses = state_.race_losses;
+    if (losses.empty() || loss < *std::min_element(losses.begin(), losses.end()))
+      io::write_checkpoint(race_file(), to_checkpoint(state_, trainer));
+    losses.push_back(loss);
+  }
+
+  /// The first full stage goes on from the state of the start that won the race, as if it had been the only one.
   void take_winner(PlannedStage& stage) {
     const auto& losses = state_.race_losses;
     if (losses.empty() || stage.race || static_cast<size_t>(state_.stage) != losses.size()) return;
     const auto winner = std::min_element(losses.begin(), losses.end()) - losses.begin();
     stage.config.seed = stage.config.model.seed = stages_[static_cast<size_t>(winner)].config.seed;
-    if (!found_) folder_.append_event({{"event", "race"}, {"losses", losses}, {"seed", stage.config.seed}});
+    if (found_) return;
+    folder_.append_event({{"event", "race"}, {"losses", losses}, {"seed", stage.config.seed}});
     note("random starts: losses from " + std::to_string(losses[static_cast<size_t>(winner)]) + " to " +
          std::to_string(*std::max_element(losses.begin(), losses.end())) + "; going on with seed " +
          std::to_string(stage.config.seed));
+    found_ = io::FoundCheckpoint{.path = race_file(), .checkpoint = io::read_checkpoint(race_file())};
+    const SavedState best = saved_state(found_->checkpoint, found_->path);
+    state_.progress = best.progress;
+    state_.matrices = best.matrices;
+    state_.shifts = best.shifts;
   }
 
   bool train(Trainer& trainer, const PlannedStage& stage) {
     auto last_checkpoint = Clock::now();
     bool saved = false;
-    while (!trainer.finished()) {
+    while (!trainer.finished() && trainer.epoch() < stage.epochs) {
       trainer.step_group();
       ++groups_;
       if (!std::isfinite(trainer.report().loss))
@@ -200,7 +230,7 @@ class Run {
       saved = trainer.epoch_finished() || due || stop;
       if (saved) save(trainer, stage);
       if (saved) last_checkpoint = Clock::now();
-      if (stop && !trainer.finished()) {
+      if (stop && !trainer.finished() && trainer.epoch() < stage.epochs) {
         folder_.append_event({{"event", "stopped"}, {"epoch", trainer.epoch()}});
         status("stopped", trainer);
         return false;
@@ -218,7 +248,7 @@ class Run {
       state_.shifts = trainer.shifts();
     }
     int64_t epoch = trainer.epoch();
-    for (int i = 0; i < state_.stage; ++i) epoch += stages_[static_cast<size_t>(i)].config.epochs;
+    for (int i = 0; i < state_.stage; ++i) epoch += stages_[static_cast<size_t>(i)].epochs;
     folder_.save_checkpoint(epoch, state_.progress.cursor, to_checkpoint(state_, trainer));
   }
 
@@ -228,12 +258,12 @@ class Run {
                   .stages = static_cast<int>(stages_.size()),
                   .epoch = &r,
                   .images = trainer.data().count,
-                  .epochs = stage.config.epochs};
+                  .epochs = stage.epochs};
     p.epoch_finished = trainer.epoch_finished();
     p.elapsed_seconds = state_.elapsed_seconds + std::chrono::duration<double>(Clock::now() - started_).count();
     const double spent = r.search_seconds + r.train_seconds, per_image = spent / std::max<double>(1, double(r.images));
     p.images_per_second = per_image > 0 ? 1 / per_image : 0;
-    p.remaining_seconds = per_image * (double(stage.config.epochs - r.epoch) * double(p.images) - double(r.images));
+    p.remaining_seconds = per_image * (double(stage.epochs - r.epoch) * double(p.images) - double(r.images));
     p.device_bytes = device_.bytes_in_use();
     if (hooks_.progress) hooks_.progress(p);
     if (!p.epoch_finished) return;
@@ -273,10 +303,8 @@ class Run {
   }
 
   void finish_stage(Trainer& trainer, const PlannedStage& stage) {
-    if (stage.race) {
-      state_.race_losses.push_back(trainer.report().loss);
-      return;
-    }
+    if (stage.race) return finish_race(trainer);
+    std::filesystem::remove(race_file());
     const bool last_full = stage.last_full;
     if (last_full) io::write_checkpoint(folder_.file("model.safetensors"), to_checkpoint(state_, trainer));
     trainer.model().parameters().swap_average();

@@ -29,7 +29,9 @@ std::optional<io::FoundCheckpoint> final_model(io::RunFolder& folder) {
 }  // namespace
 
 nlohmann::json to_json(const RunConfig& config) {
-  nlohmann::json load = {{"datadir", config.load.datadir}, {"ignore_ctf", config.load.ignore_ctf}};
+  nlohmann::json load = {{"datadir", config.load.datadir},
+                         {"ignore_ctf", config.load.ignore_ctf},
+                         {"alternate_halves", config.load.alternate_halves}};
   put(load, "pixel_size_angstrom", config.load.pixel_size_angstrom);
   put(load, "amplitude_contrast", config.load.amplitude_contrast);
   put(load, "voltage_kv", config.load.voltage_kv);
@@ -49,6 +51,7 @@ RunConfig run_config_from_json(const nlohmann::json& json) {
   const auto& load = json.at("load");
   config.load.datadir = load.at("datadir");
   config.load.ignore_ctf = load.at("ignore_ctf");
+  config.load.alternate_halves = load.at("alternate_halves");
   get(load, "pixel_size_angstrom", config.load.pixel_size_angstrom);
   get(load, "amplitude_contrast", config.load.amplitude_contrast);
   get(load, "voltage_kv", config.load.voltage_kv);

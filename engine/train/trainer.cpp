@@ -87,6 +87,7 @@ Trainer::Stage Trainer::stage(int epoch) const {
   if (epoch < config_.random_pose_epochs) return Stage::random;
   const int searched = epoch - config_.random_pose_epochs;
   if (config_.search_epochs > 0 && searched >= config_.search_epochs) return Stage::fixed;
+  if (epoch < config_.latent_start_epoch) return Stage::search;
   return searched % std::max(1, config_.search_every) == 0 ? Stage::search : Stage::fixed;
 }
 
@@ -332,7 +333,7 @@ void Trainer::train_batch(const std::vector<int32_t>& images) {
     rates.push_back(static_cast<float>(
         (config_.encoder_learning_rate > 0 ? config_.encoder_learning_rate : config_.learning_rate) * factor));
   model_->parameters().adam_step(rates, config_.average_steps);
-  if (config_.model.source == LatentSource::table) {
+  if (config_.model.source == LatentSource::table && epoch_ >= config_.latent_start_epoch) {
     Model::Table& table = model_->table();
     adam_rows(*device_, AdamRows{.parameters = table.values.view(),
                                  .first_moments = table.first_moments.view(),

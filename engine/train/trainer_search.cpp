@@ -82,7 +82,8 @@ void Trainer::search_with_latents(const std::vector<int32_t>& images) {
     }
     return;
   }
-  for (const auto& members : cluster(z, config_.model.latent, config_.lattice_bins)) {
+  for (const auto& members :
+       cluster(z, config_.model.latent, epoch_ < config_.latent_start_epoch ? 1 : config_.lattice_bins)) {
     std::vector<float> centre(width, 0.0f);
     std::vector<int32_t> some;
     for (const int32_t i : members) {

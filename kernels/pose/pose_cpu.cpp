@@ -33,14 +33,23 @@ RECON_SIMD void shift_weighted(const float* image, const float* ctf, const float
   }
 }
 
+/// Σ (g S)². Summed in blocks of a few hundred floats: the scores it is added to are floats as well.
 RECON_SIMD double weighted_norm(const float* slice, const float* ctf, int64_t count) {
-  double sum = 0;
+  constexpr int64_t block = 512;
+  double total = 0;
+  for (int64_t first = 0; first < count; first += block) {
+    const int64_t last = std::min(count, first + block);
+    float sum = 0;
+    if (ctf) {
 #pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < count; ++i) {
-    const float v = ctf ? ctf[i] * slice[i] : slice[i];
-    sum += double(v) * v;
+      for (int64_t i = first; i < last; ++i) sum += (ctf[i] * slice[i]) * (ctf[i] * slice[i]);
+    } else {
+#pragma omp simd reduction(+ : sum)
+      for (int64_t i = first; i < last; ++i) sum += slice[i] * slice[i];
+    }
+    total += sum;
   }
-  return sum;
+  return total;
 }
 
 RECON_SIMD double squared_distance(const float* slice, const float* ctf, const float* shifted, int64_t count) {

@@ -37,5 +37,8 @@ TEST_CASE("Preset: the paper's values are the defaults, and names are checked") 
   CHECK(paper.learning_rate == 1e-4);
   CHECK(paper.batch == 10);
   CHECK(recon::preset_config(recon::preset_from_name("fast"), 64).model.encoding_per_axis == 256);
+  const recon::TrainConfig motion = recon::preset_config(recon::preset_from_name("motion"), 64);
+  CHECK(motion.model.latent == 1);
+  CHECK(motion.model.source == recon::LatentSource::table);
   CHECK_THROWS_AS(recon::preset_from_name("slow"), std::invalid_argument);
 }
