@@ -33,7 +33,7 @@ TrainConfig preset_config(Preset preset, int side) {
   }
   config.model.decoder_layers = 4;
   config.model.encoding = Encoding::gaussian;
-  config.model.encoding_sigma = 1.5;
+  config.model.encoding_sigma = 1;
   config.model.encoding_per_axis = fast_features_boxes * side;
   config.final_learning_rate = 0.05;
   config.epochs = 12;
