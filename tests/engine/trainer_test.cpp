@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "engine/geometry/lattice.h"
 #include "engine/geometry/rotation.h"
 #include "tests/reference/authors_step.h"
@@ -133,6 +135,23 @@ TEST_CASE("Trainer: a run that is saved after any group and restored ends with t
       if (second.report().images == 0) continue;  // it was saved at the very end
       check_same(outcome_of(second), outcome_of(whole));
     }
+}
+
+TEST_CASE("Trainer: until --latent-start the table stays at zero, poses are searched, and then both move") {
+  const auto device = Device::cpu(2);
+  const Dataset data = random_images(*device, 16, 14, false);
+  TrainConfig config = config_for(PoseMode::search, LatentSource::table);
+  config.epochs = 5, config.latent_start_epoch = 3, config.search_every = 2;
+  Trainer trainer(*device, data, config);
+  std::vector<std::string> stages;
+  while (trainer.step_group()) {
+    if (!trainer.epoch_finished()) continue;
+    stages.push_back(trainer.report().stage);
+    const std::vector<float> z = trainer.latents();
+    const auto moved = std::count_if(z.begin(), z.end(), [](float v) { return v != 0; });
+    CHECK(moved == (trainer.epoch() > config.latent_start_epoch ? static_cast<int64_t>(z.size()) : 0));
+  }
+  CHECK(stages == std::vector<std::string>{"random poses", "pose search", "pose search", "pose search", "fixed poses"});
 }
 
 TEST_CASE("Trainer: with given poses the loss falls to less than a third of the images' power") {

@@ -63,6 +63,7 @@ TEST_CASE("a 3.1 file joins optics groups, prefers origins in Angstrom and reads
   CHECK(table.shift_px[0] == std::array<double, 2>{0.5, -1.5});
   CHECK(table.euler_deg[0] == std::array<double, 3>{10, 20, 30});
   CHECK(table.half_set == std::vector<int>{1, 2, 2});
+  CHECK_FALSE(load_particles(dir / "p.star", {.alternate_halves = true}).has_half_sets);
   CHECK(table.ctf[0] == Ctf{10000, 9000, float(3.14159265358979323846 / 2), 200, 2, 0.07f, 0, 0, 1});
   CHECK(table.ctf[1].voltage_kv == 300);
   CHECK(table.warnings.empty());
