@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 
 #include "apps/options.h"
@@ -157,6 +158,37 @@ int dry_run(const TrainOptions& options, const io::ParticleTable& particles, con
   return io::ok;
 }
 
+/// 225,792
+std::string with_commas(int64_t number) {
+  const std::string digits = std::to_string(number);
+  std::string text;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
+  }
+  return text;
+}
+
+/// The search's figures (engine/train/search_figures.h) for people: a sentence for the candidates, one for the slices.
+void put_search_in_words(Json& summary) {
+  if (!summary.contains("pose_search")) return;
+  const Json search = summary["pose_search"];
+  const auto levels = [&](const char* name, double scale) {
+    std::string text;
+    for (const Json& value : search[name])
+      text.append(text.empty() ? "" : " | ").append(with_commas(std::llround(scale * value.get<double>())));
+    return text;
+  };
+  summary["pose_search"] = "level by level, last epoch: " + levels("candidates_an_image", 1) +
+                           " candidates an image; the cap on survivors bit on " + levels("part_of_images_capped", 100) +
+                           " % of images; the bound pruned " + levels("part_pruned_by_bound", 100) + " %";
+  if (!search.contains("lattice_slices_relative_error")) return;
+  char text[80];
+  std::snprintf(text, sizeof text, "differ from exact ones by %.2g %%",
+                100 * search["lattice_slices_relative_error"].get<double>());
+  summary["lattice_slices"] = text;
+}
+
 Json outcome_json(RunOutcome outcome, const io::RunFolder& folder) {
   const char* name = outcome == RunOutcome::finished  ? "finished"
                      : outcome == RunOutcome::stopped ? "stopped"
@@ -198,7 +230,8 @@ int run_train(const TrainOptions& given) {
                        .stop = stop,
                        .checkpoint_seconds = options.checkpoint_seconds};
   const RunOutcome outcome = run_training(*device, config, folder, hooks);
-  const Json result = outcome_json(outcome, folder);
+  Json result = outcome_json(outcome, folder);
+  if (!json && result.contains("summary")) put_search_in_words(result["summary"]);
   print_result(result, json);
   if (outcome != RunOutcome::stopped) return io::ok;
   if (!json) display.note("stopped with a checkpoint: run the same command again to go on");

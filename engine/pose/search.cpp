@@ -12,6 +12,7 @@ void SearchStatistics::add(const SearchStatistics& other) {
   for (size_t i = 0; i < other.levels.size(); ++i) {
     levels[i].images += other.levels[i].images;
     levels[i].scored += other.levels[i].scored;
+    levels[i].competing += other.levels[i].competing;
     levels[i].below_bound += other.levels[i].below_bound;
     levels[i].kept += other.levels[i].kept;
     levels[i].capped += other.levels[i].capped;
@@ -90,7 +91,6 @@ PoseSearch::PoseSearch(Device& device, const SearchConfig& config, int side, con
   kept_shifts_ = Buffer<ShiftNode>(device, chunk, keep);
   kept_count_ = Buffer<int32_t>(device, 1, chunk);
   kept_below_ = Buffer<int32_t>(device, 1, chunk);
-  kept_scored_ = Buffer<int32_t>(device, 1, chunk);
 }
 
 void PoseSearch::set_band(double band_min, double band_max) {
@@ -118,8 +118,7 @@ PoseKept PoseSearch::kept(int64_t images) const {
           .shifts = kept_shifts_.rows(0, images),
           .scores = kept_scores_.rows(0, images),
           .count = kept_count_.shaped(1, images),
-          .below = kept_below_.shaped(1, images),
-          .scored = kept_scored_.shaped(1, images)};
+          .below = kept_below_.shaped(1, images)};
 }
 
 View<const int32_t> PoseSearch::image_of(int64_t images, int64_t rotations) {
@@ -193,6 +192,7 @@ void PoseSearch::run_chunk(SliceSource& source, SliceSource* exact, View<const f
                                    .shift_unit_px = shift_unit_px()});
     if (level < config_.subdivisions) select_level(source, nodes, scores, images, ctf, level);
   }
+  count_candidates(nodes, config_.subdivisions, count);
   finish(exact, nodes, scores, images, ctf, matrices, shifts);
 }
 
@@ -224,7 +224,7 @@ void PoseSearch::select_level(SliceSource& source, const PoseNodes& nodes, View<
       *device_,
       PoseSelect{
           .nodes = nodes, .scores = scores, .bound = bound, .kept = kept(count), .per_rotation = config_.per_rotation});
-  count_level(level, count);
+  count_survivors(count_candidates(nodes, level, count), count);
 }
 
 void PoseSearch::finish(SliceSource* exact, const PoseNodes& nodes, View<float> scores, View<const float> images,
@@ -270,14 +270,24 @@ void PoseSearch::finish(SliceSource* exact, const PoseNodes& nodes, View<float> 
   pose_best(*device_, best);
 }
 
-void PoseSearch::count_level(int level, int64_t images) {
+SearchStatistics::Level& PoseSearch::count_candidates(const PoseNodes& nodes, int level, int64_t images) {
   if (statistics_.levels.size() <= static_cast<size_t>(level))
     statistics_.levels.resize(static_cast<size_t>(level) + 1);
   auto& sums = statistics_.levels[static_cast<size_t>(level)];
-  const auto below = kept_below_.download(), scored = kept_scored_.download(), count = kept_count_.download();
-  for (size_t b = 0; b < static_cast<size_t>(images); ++b) {
+  const Lists& lists = nodes.shared ? base_ : children_;
+  const auto rotations = lists.rotation_count.download(), shifts = lists.shift_count.download();
+  for (int64_t b = 0; b < images; ++b) {
+    const auto list = static_cast<size_t>(nodes.shared ? 0 : b);
     ++sums.images;
-    sums.scored += scored[b];
+    sums.scored += int64_t{rotations[list]} * shifts[list];
+    sums.competing += config_.per_rotation ? rotations[list] : int64_t{rotations[list]} * shifts[list];
+  }
+  return sums;
+}
+
+void PoseSearch::count_survivors(SearchStatistics::Level& sums, int64_t images) const {
+  const auto below = kept_below_.download(), count = kept_count_.download();
+  for (size_t b = 0; b < static_cast<size_t>(images); ++b) {
     sums.below_bound += below[b];
     sums.kept += count[b];
     sums.capped += below[b] > config_.max_kept;

@@ -26,10 +26,13 @@ struct SearchConfig {
   int chunk_images = 16;
 };
 
-/// What a search did, summed over images: level 0 is the base grid.
+/// What a search did, summed over images: level 0 is the base grid, the last level the finest one.
 struct SearchStatistics {
   struct Level {
-    int64_t images = 0, scored = 0, below_bound = 0, kept = 0, capped = 0;  ///< capped: images where the cap bit
+    int64_t images = 0, scored = 0;
+    int64_t competing = 0;  ///< candidates for survival: those scored, or one a rotation (SearchConfig::per_rotation)
+    int64_t below_bound = 0, kept = 0;
+    int64_t capped = 0;  ///< images where the cap bit
   };
   std::vector<Level> levels;
   void add(const SearchStatistics& other);
@@ -81,7 +84,8 @@ class PoseSearch {
                     View<const float> ctf, int level);
   void finish(SliceSource* exact, const PoseNodes& nodes, View<float> scores, View<const float> images,
               View<const float> ctf, View<float> matrices, View<float> shifts);
-  void count_level(int level, int64_t images);
+  SearchStatistics::Level& count_candidates(const PoseNodes& nodes, int level, int64_t images);
+  void count_survivors(SearchStatistics::Level& sums, int64_t images) const;
   View<const int32_t> image_of(int64_t images, int64_t rotations);
 
   Device* device_;
@@ -94,7 +98,7 @@ class PoseSearch {
       kept_scores_;
   Buffer<GridRotation> kept_rotations_;
   Buffer<ShiftNode> kept_shifts_;
-  Buffer<int32_t> kept_count_, kept_below_, kept_scored_;
+  Buffer<int32_t> kept_count_, kept_below_;
   std::map<int64_t, Buffer<int32_t>> image_of_;  ///< by rotations an image
   SearchStatistics statistics_;
 };

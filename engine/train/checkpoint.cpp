@@ -34,11 +34,13 @@ io::Checkpoint to_checkpoint(const SavedState& state, Trainer& trainer) {
       {"cursor", state.progress.cursor},
       {"loss_sum", state.progress.loss_sum},
       {"kl_sum", state.progress.kl_sum},
+      {"search_so_far", state.progress.search},
       {"scale", state.scale},
       {"pixel_size_angstrom", state.pixel_size_angstrom},
       {"images", state.images},
       {"elapsed_seconds", state.elapsed_seconds},
       {"race_losses", state.race_losses},
+      {"search", state.search},
       {"config",
        state.config}}.dump();
   const Parameters& parameters = trainer.model().parameters();
@@ -77,12 +79,14 @@ SavedState saved_state(const io::Checkpoint& checkpoint, const std::string& file
     state.progress = {.epoch = json.at("epoch"),
                       .cursor = json.at("cursor"),
                       .loss_sum = json.at("loss_sum"),
-                      .kl_sum = json.at("kl_sum")};
+                      .kl_sum = json.at("kl_sum"),
+                      .search = json.at("search_so_far")};
     state.scale = json.at("scale");
     state.pixel_size_angstrom = json.at("pixel_size_angstrom");
     state.images = json.at("images");
     state.elapsed_seconds = json.at("elapsed_seconds");
     state.race_losses = json.at("race_losses").get<std::vector<double>>();
+    state.search = json.at("search");
     state.config = json.at("config");
   } catch (const std::exception& error) {
     throw io::InputError({.file = file,

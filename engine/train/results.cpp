@@ -138,14 +138,15 @@ void write_half_map(const ResultContext& c, const Trainer& trainer, int half) {
 
 void write_summary(const ResultContext& c, const Trainer& trainer) {
   const EpochReport& r = trainer.report();
-  const nlohmann::json json = {{"images", c.state.images},
-                               {"side", c.data.side},
-                               {"pixel_size_angstrom", c.data.pixel_size_angstrom},
-                               {"loss", r.loss},
-                               {"kl", r.kl},
-                               {"elapsed_s", c.state.elapsed_seconds},
-                               {"device", c.device.name()},
-                               {"peak_device_bytes", c.device.bytes_peak()}};
+  nlohmann::json json = {{"images", c.state.images},
+                         {"side", c.data.side},
+                         {"pixel_size_angstrom", c.data.pixel_size_angstrom},
+                         {"loss", r.loss},
+                         {"kl", r.kl},
+                         {"elapsed_s", c.state.elapsed_seconds},
+                         {"device", c.device.name()},
+                         {"peak_device_bytes", c.device.bytes_peak()}};
+  if (!c.state.search.statistics.levels.empty()) json["pose_search"] = summary_of(c.state.search);
   io::write_file(c.folder.file("summary.json"), json.dump(1) + "\n");
 }
 

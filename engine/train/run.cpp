@@ -279,12 +279,7 @@ class Run {
                             {"train_s", r.train_seconds},
                             {"elapsed_s", p.elapsed_seconds}};
     if (r.stage == "pose search") event["pose_change_degrees"] = r.pose_change_degrees;
-    for (const auto& level : r.search.levels)
-      event["search"].push_back({{"images", level.images},
-                                 {"scored", level.scored},
-                                 {"below_bound", level.below_bound},
-                                 {"kept", level.kept},
-                                 {"capped", level.capped}});
+    if (!r.search.levels.empty()) event["search"] = r.search.levels;
     folder_.append_event(event);
     status("running", trainer);
   }
@@ -305,6 +300,8 @@ class Run {
   void finish_stage(Trainer& trainer, const PlannedStage& stage) {
     if (stage.race) return finish_race(trainer);
     std::filesystem::remove(race_file());
+    if (stage.config.poses == PoseMode::search)
+      state_.search = {.statistics = trainer.progress().search, .lattice_error = trainer.lattice_error()};
     const bool last_full = stage.last_full;
     if (last_full) io::write_checkpoint(folder_.file("model.safetensors"), to_checkpoint(state_, trainer));
     trainer.model().parameters().swap_average();

@@ -109,14 +109,14 @@ double Trainer::learning_rate_factor() const {
 void Trainer::begin_epoch() {
   if (order_epoch_ != epoch_) order_ = shuffled(data_->count, config_.seed, static_cast<uint32_t>(epoch_));
   order_epoch_ = epoch_;
-  if (cursor_ == 0) loss_sum_ = kl_sum_ = 0;
   const Stage now = stage(epoch_);
+  if (cursor_ == 0) loss_sum_ = kl_sum_ = 0;
+  if (cursor_ == 0 && now == Stage::search) searched_ = {};
   report_ = {};
   report_.epoch = epoch_;
   report_.stage = now == Stage::random ? "random poses" : now == Stage::search ? "pose search" : "fixed poses";
   report_.band = band(epoch_);
   last_matrices_ = matrices();
-  if (search_) search_->reset_statistics();
 }
 
 bool Trainer::step_group() {
@@ -147,7 +147,7 @@ bool Trainer::step_group() {
   report_.loss = loss_sum_ / static_cast<double>(cursor_);
   report_.kl = kl_sum_ / static_cast<double>(cursor_);
   report_.learning_rate = config_.learning_rate * learning_rate_factor();
-  if (search_) report_.search = search_->statistics();
+  if (now == Stage::search) report_.search = searched_;
   if (cursor_ == data_->count) end_epoch();
   return true;
 }
@@ -358,6 +358,7 @@ void Trainer::restore(const Progress& progress) {
   if (cursor_ > 0) begin_epoch();
   loss_sum_ = progress.loss_sum;
   kl_sum_ = progress.kl_sum;
+  searched_ = progress.search;
   if (cursor_ == 0 && epoch_ > 0) {  // the sums are those of the epoch that was finished last
     report_.epoch = epoch_ - 1;
     report_.loss = loss_sum_ / static_cast<double>(data_->count);

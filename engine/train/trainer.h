@@ -2,6 +2,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "engine/data/dataset.h"
@@ -20,7 +21,7 @@ struct EpochReport {
   double learning_rate = 0;
   double pose_change_degrees = 0;  ///< median rotation between this epoch's pose and the last one's
   double search_seconds = 0, train_seconds = 0;
-  SearchStatistics search;
+  SearchStatistics search;  ///< of an epoch with search
 };
 
 /// Trains one model on one data set. Everything random is keyed by (seed, purpose, epoch, image), so a trainer restored
@@ -55,8 +56,13 @@ class Trainer {
     int epoch = 0;
     int64_t cursor = 0;  ///< images of the epoch that are done
     double loss_sum = 0, kl_sum = 0;
+    SearchStatistics search;  ///< of the last epoch with search, the part of it that is done
   };
-  Progress progress() const { return {epoch_, cursor_, loss_sum_, kl_sum_}; }
+  Progress progress() const { return {epoch_, cursor_, loss_sum_, kl_sum_, searched_}; }
+
+  /// Relative L2 error of lattice slices against exact ones at the model as it is, over the band of the last epoch with
+  /// search; with a latent at the mean z. Nothing where exact slices are used, or no epoch has searched.
+  std::optional<double> lattice_error();
   /// Square roots of the noise model's weights, one a pixel; all 1 for white noise.
   std::vector<float> weights() const { return weights_.download(); }
   void set_weights(const std::vector<float>& weights) { weights_.upload(weights); }
@@ -67,6 +73,7 @@ class Trainer {
   enum class Stage { random, search, fixed };
   Stage stage(int epoch) const;
   double band(int epoch) const;
+  double search_band(int epoch) const;
   void begin_epoch();
   void end_epoch();
   void random_poses(const std::vector<int32_t>& images);
@@ -99,6 +106,7 @@ class Trainer {
   int64_t cursor_ = 0;
   double loss_sum_ = 0, kl_sum_ = 0;
   EpochReport report_;
+  SearchStatistics searched_;
 };
 
 }  // namespace recon

@@ -54,10 +54,13 @@ std::vector<std::vector<int32_t>> cluster(const std::vector<float>& z, int laten
 
 }  // namespace
 
+double Trainer::search_band(int epoch) const {
+  const double limit = band(epoch);
+  return config_.search.band_max > 0 ? std::min(config_.search.band_max, limit) : limit;
+}
+
 void Trainer::search_group(const std::vector<int32_t>& images) {
-  const double limit = band(epoch_);
-  search_->set_band(std::min(config_.search.band_min, limit),
-                    config_.search.band_max > 0 ? std::min(config_.search.band_max, limit) : limit);
+  search_->set_band(std::min(config_.search.band_min, band(epoch_)), search_band(epoch_));
   if (config_.model.latent > 0) return search_with_latents(images);
   if (config_.source == SourceMode::exact) {
     ExactSource source(*model_);
@@ -117,10 +120,26 @@ void Trainer::search_images(SliceSource& source, const std::vector<int32_t>& ima
   }
   // Finalists are scored exactly with the decoder itself; with a latent the lattice's own z stands in for the image's.
   ExactSource exact(*model_);
+  search_->reset_statistics();
   search_->run(source, config_.source == SourceMode::lattice && config_.model.latent == 0 ? &exact : nullptr,
                pixels.view(), ctf.view(), matrices.view(), shifts.view());
+  searched_.add(search_->statistics());
   scatter_rows(d, ScatterRows{.from = matrices.view(), .rows = rows.view(), .to = matrices_.view()});
   scatter_rows(d, ScatterRows{.from = shifts.view(), .rows = rows.view(), .to = shifts_.view()});
+}
+
+std::optional<double> Trainer::lattice_error() {
+  constexpr int slices = 20;
+  int last = std::min(epoch_, config_.epochs - 1);
+  while (last >= 0 && stage(last) != Stage::search) --last;
+  if (!lattice_ || last < 0) return {};
+  const auto width = static_cast<size_t>(config_.model.latent);
+  std::vector<float> mean(width, 0.0f);
+  const std::vector<float> z = latents();
+  for (size_t i = 0; i < z.size(); ++i) mean[i % width] += z[i] / static_cast<float>(data_->count);
+  lattice_->refresh(mean, search_band(last) + 2);
+  const View<const Pixel> band{data_->pixels.view().data, 1, pixels_within(data_->host_pixels, search_band(last))};
+  return lattice_->measure_error(band, mean, slices, config_.seed);
 }
 
 std::vector<float> Trainer::group_latents(const std::vector<int32_t>& images) {

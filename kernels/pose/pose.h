@@ -70,7 +70,6 @@ struct PoseKept {
   View<float> scores;            ///< [B, K]
   View<int32_t> count;           ///< [1, B]
   View<int32_t> below;           ///< [1, B] how many candidates lay below the bound before the cap
-  View<int32_t> scored;          ///< [1, B] how many candidates were scored
 };
 
 /// Keeps the candidates with score < bound (always at least the best), at most K of them; with `per_rotation` a

@@ -118,7 +118,6 @@ void select_image(const PoseSelect& a, int64_t b) {
     if (row < best) best = row;
     if (a.per_rotation && row.score < bound) entries.push_back(row);
   }
-  a.kept.scored[b] = rotations * shifts;
   a.kept.below[b] = static_cast<int32_t>(entries.size());
   if (entries.empty()) entries.push_back(best);
   const auto count = std::min<int64_t>(keep, static_cast<int64_t>(entries.size()));

@@ -244,15 +244,19 @@ TEST_CASE("PoseSearch: statistics count images, candidates and where the cap bit
   config.bound = false;
   config.max_kept = 3;
   const Found found = search(*device, config, side, host, pixels, source, images);
-  REQUIRE(found.statistics.levels.size() == 2);
-  const auto &base = found.statistics.levels[0], &next = found.statistics.levels[1];
+  REQUIRE(found.statistics.levels.size() == 3);
+  const auto &base = found.statistics.levels[0], &next = found.statistics.levels[1], &last = found.statistics.levels[2];
   CHECK(base.images == count);
   CHECK(base.scored == count * 576 * 9);
-  CHECK(base.below_bound == count * 576);  // no bound: every rotation with its best shift
+  CHECK(base.competing == count * 576);  // every rotation with its best shift
+  CHECK(base.below_bound == base.competing);
   CHECK(base.kept == count * 3);
   CHECK(base.capped == count);
   CHECK(next.scored <= count * 24 * 12);
   CHECK(next.scored > 0);
+  CHECK(last.images == count);
+  CHECK(last.scored > 0);
+  CHECK(last.kept == 0);  // the best of the last level is the result: nothing is selected
   config.max_kept = 576;
   config.subdivisions = 1;
   config.chunk_images = 1;

@@ -1,0 +1,114 @@
+#include "engine/train/run.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "engine/simulate/simulate.h"
+#include "tests/io/support.h"
+
+using namespace recon;
+
+namespace {
+
+constexpr int side = 16, images = 24, group = 8;
+constexpr int groups_an_epoch = images / group;
+
+/// A folder with particles.star and particles.mrcs beside it, of a small molecule, without noise.
+class DataSet {
+ public:
+  explicit DataSet(Device& device) {
+    const GaussianModel model = one_bond_complex(side);
+    const auto truths = draw_truths({.images = images, .seed = 3, .shift_extent_px = 1});
+    const Buffer<float> rendered(device, images, int64_t{side} * side);
+    render(device, *projectable(model), truths, 0, rendered.view());
+    auto stack = io::MrcStackWriter::create(folder_ / "particles.mrcs", side, 3);
+    stack.append(rendered.download());
+    stack.finish();
+    io::write_simple_star(particles(), "particles.mrcs", images, side, 3, {}, {});
+  }
+  std::string particles() const { return folder_ / "particles.star"; }
+  std::string operator/(const std::string& name) const { return folder_ / name; }
+
+ private:
+  test::TempDir folder_;
+};
+
+RunConfig config_for(const DataSet& data) {
+  TrainConfig stage;
+  stage.model = {.side = side, .decoder_layers = 1, .decoder_width = 12, .seed = 5};
+  stage.epochs = 3, stage.batch = 4, stage.macro_batch = group, stage.learning_rate = 1e-2;
+  stage.search = {.subdivisions = 2,
+                  .shift_extent_px = 1,
+                  .shift_grid = 3,
+                  .band_min = 3,
+                  .band_steps = 3,
+                  .max_kept = 3,
+                  .bound = false};
+  stage.seed = 5;
+  RunConfig config;
+  config.particles = data.particles();
+  config.stages = {stage};
+  return config;
+}
+
+RunOutcome run(Device& device, const RunConfig& config, const std::string& path, int64_t stop_after_groups = -1) {
+  io::RunFolder folder = io::RunFolder::open(path);
+  return run_training(device, config, folder, {.stop_after_groups = stop_after_groups});
+}
+
+/// Everything that a finished run's result rests on.
+struct Outcome {
+  std::vector<float> weights, first_moments, matrices, shifts;
+  bool operator==(const Outcome&) const = default;
+};
+
+Outcome outcome_of(Device& device, const std::string& path) {
+  const LoadedRun run = load_run(device, path);
+  const Parameters::State state = run.model->parameters().state();
+  return {state.values, state.first_moments, run.matrices, run.shifts};
+}
+
+nlohmann::json summary_of(const std::string& path) {
+  return nlohmann::json::parse(test::slurp(path + "/summary.json"));
+}
+
+}  // namespace
+
+TEST_CASE("Run: the summary tells what the last search epoch did, and a resumed run tells the same") {
+  const auto device = Device::cpu(2);
+  const DataSet data(*device);
+  const RunConfig config = config_for(data);
+  CHECK(run(*device, config, data / "whole") == RunOutcome::finished);
+  const auto search = summary_of(data / "whole").at("pose_search");
+  REQUIRE(search.at("candidates_an_image").size() == 3);
+  CHECK(search["candidates_an_image"][0] == 576 * 9);
+  CHECK(search["candidates_an_image"][1] <= 3 * 8 * 3 * 9);
+  CHECK(search["candidates_an_image"][2] > 0);
+  CHECK(search["part_of_images_capped"] == std::vector<double>{1, 1});  // without a bound all are below it
+  CHECK(search["part_pruned_by_bound"] == std::vector<double>{0, 0});
+  CHECK(search["lattice_slices_relative_error"] > 0);
+  CHECK(search["lattice_slices_relative_error"] < 0.5);
+  CHECK(run(*device, config, data / "stopped", 3 * groups_an_epoch - 1) == RunOutcome::stopped);
+  CHECK(run(*device, config, data / "stopped") == RunOutcome::finished);
+  CHECK(summary_of(data / "stopped").at("pose_search") == search);
+  std::filesystem::remove(data / "whole/summary.json");  // as if it had been stopped while it wrote its results
+  CHECK(run(*device, config, data / "whole") == RunOutcome::finished);
+  CHECK(summary_of(data / "whole").at("pose_search") == search);
+}
+
+TEST_CASE("Run: with exact slices the bound's part is told and no error of lattice slices") {
+  const auto device = Device::cpu(2);
+  const DataSet data(*device);
+  RunConfig config = config_for(data);
+  TrainConfig& stage = config.stages.front();
+  stage.source = SourceMode::exact, stage.epochs = 2;
+  stage.search.bound = true, stage.search.max_kept = 576;
+  config.stages.push_back(stage);  // a stage with the poses kept changes nothing of that
+  config.stages.back().epochs = 1;
+  run(*device, config, data / "run");
+  const auto search = summary_of(data / "run").at("pose_search");
+  CHECK_FALSE(search.contains("lattice_slices_relative_error"));
+  CHECK(search["part_pruned_by_bound"][0] > 0);
+  CHECK(search["part_pruned_by_bound"][0] < 1);
+  CHECK(search["part_of_images_capped"][0] == 0);
+}
