@@ -86,9 +86,10 @@ void read_particles(const ParticleTable& table, std::span<const int64_t> which, 
 using ExtraColumn = std::pair<std::string, std::vector<double>>;
 
 /// Writes the table's STAR file again with the given poses: every block, column and cell of the input stays as it is,
-/// the pose columns are replaced or added (origins in Å where the file has an optics table, else in pixels). A bare
-/// stack gets a new RELION 3.1 file. `euler_deg` [n] rot, tilt, psi; `shift_px` [n]. Throws std::invalid_argument for
-/// wrong sizes or numbers that are not finite, IoError as AtomicFile.
+/// the pose columns are replaced or added (origins in Å where the file has an optics table, else in pixels), and image
+/// names that were found neither as an absolute path nor under the current folder get the absolute path, so that they
+/// are found from `path` too. A bare stack gets a new RELION 3.1 file. `euler_deg` [n] rot, tilt, psi; `shift_px` [n].
+/// Throws std::invalid_argument for wrong sizes or numbers that are not finite, IoError as AtomicFile.
 void write_particles_star(const std::string& path, const ParticleTable& table,
                           std::span<const std::array<double, 3>> euler_deg,
                           std::span<const std::array<double, 2>> shift_px,

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <stdexcept>
 #include <tuple>
@@ -44,6 +45,25 @@ void check_sizes(int64_t n, std::span<const std::array<double, 3>> euler_deg,
 StarLoop& particle_loop(StarDocument& document) {
   const ParticlePlace place = find_particle_table(document);
   return document.blocks()[place.block].loops[place.loop];
+}
+
+/// Image names that are found from wherever the file will lie: as written where they were found under the current
+/// folder (a RELION project's way) or are absolute, else with the absolute path of the stack that was found.
+void make_names_findable(StarLoop& loop, const ParticleTable& table) {
+  std::vector<std::string> absolute, names;
+  for (const std::string& file : table.files) absolute.push_back(std::filesystem::absolute(file).string());
+  const auto column = static_cast<size_t>(loop.column("_rlnImageName"));
+  bool changed = false;
+  loop.for_each_row([&](int64_t row, auto cells) {
+    const std::string_view name = cells[column];
+    const uint32_t file = table.images[static_cast<size_t>(row)].file;
+    int64_t index = 0;
+    std::string_view stack;
+    const bool as_found = split_image_name(name, index, stack) && stack == table.files[file];
+    names.push_back(as_found ? std::string(name) : std::string(name.substr(0, name.find('@') + 1)) + absolute[file]);
+    changed = changed || !as_found;
+  });
+  if (changed) loop.set_column("_rlnImageName", std::move(names));
 }
 
 /// A new 3.1 file, put together row by row.
@@ -120,6 +140,7 @@ void write_particles_star(const std::string& path, const ParticleTable& table,
     particle_loop(document).set_column("_rlnOpticsGroup", std::vector<std::string>(euler_deg.size(), "1"));
   }
   StarLoop& loop = particle_loop(document);
+  make_names_findable(loop, table);
   const char* angles[] = {"_rlnAngleRot", "_rlnAngleTilt", "_rlnAnglePsi"};
   for (size_t axis = 0; axis < 3; ++axis) loop.set_column(angles[axis], component(euler_deg, axis));
   const bool modern = document.find("optics") != nullptr;

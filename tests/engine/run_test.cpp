@@ -112,3 +112,16 @@ TEST_CASE("Run: with exact slices the bound's part is told and no error of latti
   CHECK(search["part_pruned_by_bound"][0] < 1);
   CHECK(search["part_of_images_capped"][0] == 0);
 }
+
+TEST_CASE("Run: poses.star finds the images from the run's folder, wherever that is") {
+  const auto device = Device::cpu(2);
+  const DataSet data(*device);
+  RunConfig config = config_for(data);
+  config.stages.front().epochs = 2;
+  const test::TempDir elsewhere;
+  run(*device, config, elsewhere / "run");
+  const io::ParticleTable poses = io::load_particles(elsewhere / "run/poses.star");
+  CHECK(poses.has_poses);
+  CHECK(poses.files == std::vector<std::string>{data / "particles.mrcs"});
+  CHECK(poses.images == io::load_particles(data.particles()).images);
+}

@@ -42,6 +42,16 @@ void sparse_stack(const std::string& path, int side, int count) {
   std::filesystem::resize_file(path, 1024 + uintmax_t(side) * uintmax_t(side) * uintmax_t(count) * 4);
 }
 
+/// The current folder is another one for a while.
+class InFolder {
+ public:
+  explicit InFolder(const std::string& folder) { std::filesystem::current_path(folder); }
+  ~InFolder() { std::filesystem::current_path(before_); }
+
+ private:
+  std::filesystem::path before_ = std::filesystem::current_path();
+};
+
 }  // namespace
 
 TEST_CASE("a 3.1 file joins optics groups, prefers origins in Angstrom and reads images in its own order") {
@@ -195,7 +205,7 @@ TEST_CASE("oddities that can be true are warned of") {
         Lines{from_header, "1 particles have a defocus of zero or less (overfocus)"});
 }
 
-TEST_CASE("writing poses changes the pose columns and nothing else") {
+TEST_CASE("writing poses changes the pose columns, completes relative image paths, and changes nothing else") {
   test::TempDir dir;
   test::spit(dir / "a.mrcs", MrcBytes(4, 4, 2).bytes);
   const std::vector<std::array<double, 3>> euler = {{1.5, -2, 3}, {4, 5, 6}};
@@ -212,12 +222,44 @@ TEST_CASE("writing poses changes the pose columns and nothing else") {
         "# kept\n" + std::string(kOptics) +
             "data_particles\nloop_\n_rlnImageName #1\n_old #2\n_rlnOpticsGroup #3\n_userText #4\n_rlnAngleRot #5\n"
             "_rlnAngleTilt #6\n_rlnAnglePsi #7\n_rlnOriginXAngst #8\n_rlnOriginYAngst #9\n_cdrgnZ1 #10\n"
-            "1@a.mrcs 99.000 1 'b  c' 1.500000 -2.000000 3.000000 1.000000 -2.000000 0.25\n"
-            "00002@a.mrcs 98 7 1.10 4.000000 5.000000 6.000000 0.000000 4.000000 1e-12\n\ndata_other\n_x 1\n");
+            "1@" +
+            dir.path() +
+            "/a.mrcs 99.000 1 'b  c' 1.500000 -2.000000 3.000000 1.000000 -2.000000 0.25\n"
+            "00002@" +
+            dir.path() + "/a.mrcs 98 7 1.10 4.000000 5.000000 6.000000 0.000000 4.000000 1e-12\n\ndata_other\n_x 1\n");
   const ParticleTable back = load_particles(dir / "out.star");
   CHECK(back.euler_deg == euler);
   CHECK(back.shift_px == shift);
   CHECK_THROWS_AS(write_particles_star(dir / "o", back, std::span(euler).first(1), shift), std::invalid_argument);
+}
+
+TEST_CASE(
+    "a STAR file written into another folder finds the images that the input found, and keeps the names that do") {
+  test::TempDir dir;
+  for (const char* folder : {"data/stacks", "elsewhere", "run/deeper"})
+    std::filesystem::create_directories(dir / folder);
+  for (const char* file : {"data/beside one.mrcs", "data/stacks/below.mrcs", "elsewhere/given.mrcs", "absolute.mrcs"})
+    test::spit(dir / file, MrcBytes(4, 4, 2).bytes);
+  test::spit(dir / "data/p.star",
+             "data_\nloop_\n_rlnImageName\n'2@beside one.mrcs'\n01@>stacks/below.mrcs\n1@gone/given.mrcs\n2@" +
+                 (dir / "absolute.mrcs") + "\n");
+  const ParticleTable table = load_particles(dir / "data/p.star", {.datadir = dir / "elsewhere"});
+  const std::vector<std::array<double, 3>> euler(4);
+  const std::vector<std::array<double, 2>> shift(4);
+  write_particles_star(dir / "run/deeper/poses.star", table, euler, shift);
+  const ParticleTable back = load_particles(dir / "run/deeper/poses.star");
+  CHECK(back.images == table.images);
+  CHECK(back.files == table.files);
+  CHECK(read_all_particles(back) == read_all_particles(table));
+  // From the current folder a relative name is found wherever the file lies, and is kept.
+  const InFolder data(dir / "data");
+  write_particles_star(dir / "run/deeper/poses.star", load_particles("stacks/below.mrcs"), std::span(euler).first(2),
+                       std::span(shift).first(2));
+  test::spit(dir / "run/q.star", "data_\nloop_\n_rlnImageName\n1@stacks/below.mrcs\n'1@beside one.mrcs'\n");
+  write_particles_star(dir / "run/q.star", load_particles(dir / "run/q.star"), std::span(euler).first(2),
+                       std::span(shift).first(2));
+  CHECK(load_particles(dir / "run/deeper/poses.star").files == std::vector<std::string>{"stacks/below.mrcs"});
+  CHECK(load_particles(dir / "run/q.star").files == std::vector<std::string>{"stacks/below.mrcs", "beside one.mrcs"});
 }
 
 TEST_CASE("poses for a bare stack make a new 3.1 file, poses of a 3.0 file stay in pixels") {
