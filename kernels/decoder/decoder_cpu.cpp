@@ -3,6 +3,7 @@
 
 #include "kernels/cpu.h"
 #include "kernels/decoder/decoder_tile.h"
+#include "kernels/loss/loss_row.h"
 
 namespace recon::cpu {
 namespace {
@@ -58,19 +59,6 @@ void unmirror(const DecodeSlices& a, int64_t slice, int64_t first, int rows, flo
     if (mirrored(a, slice, first + row)) std::swap(values[2 * row], values[2 * row + 1]);
 }
 
-/// Σ (ctf v − x)² over the tile; d receives its gradient times scale.
-RECON_SIMD double loss_rows(const float* v, const float* x, const float* ctf, float scale, int64_t count, float* d) {
-  double sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < count; ++i) {
-    const float c = ctf ? ctf[i] : 1.0f;
-    const float e = c * v[i] - x[i];
-    sum += double(e) * e;
-    d[i] = 2 * scale * c * e;
-  }
-  return sum;
-}
-
 struct BackwardPass {
   const DecodeSlicesBackward& args;
   Tiling tiling;
@@ -97,8 +85,9 @@ struct BackwardPass {
     if (args.target.empty())
       std::memcpy(net.dvalues(), args.dvalues.data + at, sizeof(float) * static_cast<size_t>(count));
     else
-      tile_loss[index] = loss_rows(net.values(), args.target.data + at, args.ctf.empty() ? nullptr : args.ctf.data + at,
-                                   args.scale, count, net.dvalues());
+      tile_loss[index] =
+          squared_error_row(net.values(), args.target.data + at, args.ctf.empty() ? nullptr : args.ctf.data + at,
+                            args.scale, count, RowGradient::write, net.dvalues());
     unmirror(f, slice, first, rows, net.dvalues());
     net.backward(rows, z, gradient);
     const float* bias_sum = net.bias_sum();

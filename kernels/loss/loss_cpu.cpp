@@ -1,29 +1,30 @@
 #include "kernels/loss/loss.h"
 
 #include "kernels/cpu.h"
+#include "kernels/loss/loss_row.h"
 
 namespace recon::cpu {
-namespace {
 
-RECON_SIMD float squared_error_row(const float* v, const float* x, const float* ctf, float scale, int64_t count,
-                                   float* d) {
+RECON_SIMD double squared_error_row(const float* v, const float* x, const float* ctf, float scale, int64_t count,
+                                    RowGradient gradient, float* d) {
   double sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < count; ++i) {
     const float c = ctf ? ctf[i] : 1.0f;
     const float e = c * v[i] - x[i];
     sum += double(e) * e;
-    if (d) d[i] += 2 * scale * c * e;
+    if (gradient == RowGradient::write) d[i] = 2 * scale * c * e;
+    if (gradient == RowGradient::add) d[i] += 2 * scale * c * e;
   }
-  return static_cast<float>(sum);
+  return sum;
 }
-
-}  // namespace
 
 void squared_error(Device& device, const SquaredError& a) {
   device.threads().run(a.prediction.rows, [&](int64_t b, int) {
-    a.loss[b] = squared_error_row(a.prediction.row(b), a.target.row(b), a.ctf.empty() ? nullptr : a.ctf.row(b), a.scale,
-                                  a.prediction.cols, a.dprediction.empty() ? nullptr : a.dprediction.row(b));
+    const bool gradient = !a.dprediction.empty();
+    a.loss[b] = static_cast<float>(squared_error_row(
+        a.prediction.row(b), a.target.row(b), a.ctf.empty() ? nullptr : a.ctf.row(b), a.scale, a.prediction.cols,
+        gradient ? RowGradient::add : RowGradient::none, gradient ? a.dprediction.row(b) : nullptr));
   });
 }
 
