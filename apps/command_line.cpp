@@ -55,7 +55,7 @@ void add_simulate(CommandLine& line) {
 
 void add_volumes(CommandLine& line) {
   auto [app, o] = line.command<VolumesOptions>(
-      line.app, "volumes", "Writes volumes of a run at chosen z: given, swept or clustered", run_volumes);
+      line.app, "volumes", "Writes volumes of a run at chosen z: given, of images, swept or clustered", run_volumes);
   add(*app, "RUN", o->run, "folder of a finished or stopped run")->required();
   add(*app, "-o,--output DIR", o->output, "gets vol_000.mrc ... and z_values.npy")->required();
   auto* z = add(*app, "--z X,Y,...", o->z, "one volume at this z")
@@ -63,19 +63,28 @@ void add_volumes(CommandLine& line) {
 
                 ->allow_extra_args(false);
   auto* file = add(*app, "--z-file FILE", o->z_file, "a volume at every row of a .npy or text file")->excludes(z);
+  auto* images =
+      add(*app, "--images I,J,...", o->images, "volumes at these images' z (rows of the particle file, from 1)")
+          ->delimiter(',')
+          ->allow_extra_args(false)
+          ->excludes(z)
+          ->excludes(file);
   auto* sweep = add(*app, "--sweep N", o->sweep, "N volumes from the 5th to the 95th percentile [the run's --sweep]")
                     ->check(within(1, 10000))
                     ->excludes(z)
-                    ->excludes(file);
+                    ->excludes(file)
+                    ->excludes(images);
   auto* kmeans = add(*app, "--kmeans K", o->kmeans, "K volumes at cluster centres (the nearest images' z)")
                      ->check(within(1, 10000))
                      ->excludes(z)
                      ->excludes(file)
+                     ->excludes(images)
                      ->excludes(sweep);
   add(*app, "--pc K", o->component, "principal component of the sweep, from 1")
       ->check(within(1, 1024))
       ->excludes(z)
       ->excludes(file)
+      ->excludes(images)
       ->excludes(kmeans);
   add(*app, "--seed N", o->seed, "of the clusters' first centres")->needs(kmeans);
   add_common(*app, o->common);
@@ -111,9 +120,25 @@ void add_backproject(CommandLine& line) {
   add_common(*app, o->common);
 }
 
+void add_compare_structures(CommandLine& line, CLI::App& compare) {
+  auto [app, o] = line.command<CompareStructuresOptions>(
+      compare, "structures", "How close a run's volumes come to what simulated images show, image by image",
+      run_compare_structures);
+  add(*app, "RUN", o->run, "folder of a finished run")->required();
+  add(*app, "TRUTH", o->truth, "folder truth/ that reconstruct simulate wrote")->required();
+  add(*app, "--images N", o->images, "so many images, evenly spread over the true coordinate")->check(within(1, 1e6));
+  add(*app, "--against RUN2", o->against, "also the figures of this run, and the ratio of RUN's to them");
+  app->add_flag("--align-each", o->align_each, "refine the alignment for each volume, not only once for all");
+  add_mask(*app, o->mask);
+  add_common(*app, o->common);
+  app->footer(
+      "For each image the run's volume at the image's z is compared with the true map at the image's\n"
+      "state, after alignment by the poses (both hands) and a local refinement.");
+}
+
 void add_compare(CommandLine& line) {
-  CLI::App* compare =
-      line.app.add_subcommand("compare", "Compares maps, poses or latents with each other or with the truth");
+  CLI::App* compare = line.app.add_subcommand(
+      "compare", "Compares maps, poses, latents or structures with each other or with the truth");
   compare->require_subcommand(1);
   {
     auto [app, o] =
@@ -141,6 +166,7 @@ void add_compare(CommandLine& line) {
     app->get_option("--mask")->needs(maps);
     add_common(*app, o->common);
   }
+  add_compare_structures(line, *compare);
   auto [app, o] = line.command<CompareLatentsOptions>(
       *compare, "latents", "How well latents order the images along a known coordinate", run_compare_latents);
   add(*app, "LATENTS", o->latents, "run folder, or z.npy [images, dimensions]")->required();

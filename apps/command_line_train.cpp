@@ -27,7 +27,8 @@ void add_schedule(CLI::App& app, TrainOptions& o) {
   app.option_defaults()->group("More: Schedule");
   TrainConfig& s = o.stage;
   add(app, "--encoder-lr X", s.encoder_learning_rate, "encoder's learning rate; 0: as --lr")->check(within(0, 1e3));
-  add(app, "--latent-lr X", s.latent_learning_rate, "latent table's learning rate")->check(within(0, 1e6));
+  add(app, "--latent-lr X", s.latent_learning_rate, "latent table's learning rate; 0: the table stays")
+      ->check(within(0, 1e6));
   add(app, "--lr-final X", s.final_learning_rate, "factor on --lr at the end, by a cosine; 1: constant")
       ->check(within(0, 1));
   add(app, "--average N", s.average_steps, "use weights averaged over about N steps; 0: the last ones")
@@ -81,6 +82,7 @@ void add_input(CLI::App& app, TrainOptions& o) {
                   {{"model", CtfMode::model}, {"phase-flip", CtfMode::phase_flip}, {"none", CtfMode::none}},
                   "in the model, by phase flipping, or not at all")
       ->each([&o](const std::string& text) { o.ctf_wanted = text != "none"; });
+  add(app, "--latents Z.npy", o.run.latents, "where the latent table starts, [images, dimensions]; else 0");
   app.add_flag("--window,!--no-window", o.run.preparation.window, "soft circular window on the images [on]");
   add_window(app, o.run.preparation);
   add_halves(app, o.run.load);
@@ -109,6 +111,7 @@ void refuse_idle_options(const CLI::App& app, const TrainOptions& o) {
     refuse(option, o.stage.model.latent == 0, "needs --zdim");
   refuse("--encoder-", o.latent == LatentSource::table, "has no effect with --latent table");
   refuse("--latent-", o.latent == LatentSource::encoder, "has no effect without --latent table");
+  refuse("--latents", o.latent == LatentSource::encoder, "has no effect without --latent table");
   refuse("--encoding-sigma", o.stage.model.encoding != Encoding::gaussian, "is for --encoding gaussian");
   refuse("--window-", !o.run.preparation.window, "has no effect with --no-window");
   refuse("--lattice-bins", o.stage.source == SourceMode::exact, "has no effect with --source exact");

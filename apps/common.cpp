@@ -141,18 +141,22 @@ void print_warnings(std::span<const std::string> texts, bool json) {
   for (const std::string& text : texts) print_warning(text, json);
 }
 
+std::vector<double> shell_frequencies(int side) {
+  std::vector<double> frequencies;
+  for (int shell = 1; shell <= side / 2; ++shell) frequencies.push_back(static_cast<double>(shell) / side);
+  return frequencies;
+}
+
 Json fsc_result(std::span<const double> curve, int side, double pixel_size_angstrom) {
   Json result = {{"side", side}, {"pixel_size_angstrom", pixel_size_angstrom}, {"mean_fsc", mean_correlation(curve)}};
   if (pixel_size_angstrom <= 0) result["pixel_size_angstrom"] = nullptr;
-  for (const double threshold : {0.5, 0.143}) {
-    const std::string at = threshold == 0.5 ? "0.5" : "0.143";
+  for (const auto& [threshold, name] : fsc_thresholds) {
+    const std::string at = name;
     const double pixels = resolution_px(curve, threshold);
     result["resolution_px_at_" + at] = pixels;
     if (pixel_size_angstrom > 0) result["resolution_angstrom_at_" + at] = pixels * pixel_size_angstrom;
   }
-  result["frequency_cycles_per_px"] = Json::array();
-  for (size_t i = 0; i < curve.size(); ++i)
-    result["frequency_cycles_per_px"].push_back(static_cast<double>(i + 1) / side);
+  result["frequency_cycles_per_px"] = shell_frequencies(side);
   result["fsc"] = curve;
   return result;
 }

@@ -6,6 +6,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "io/error.h"
 #include "io/particles.h"
@@ -55,8 +56,14 @@ void print_result(const Json& result, bool json);
 void print_warning(const std::string& text, bool json);
 void print_warnings(std::span<const std::string> texts, bool json);
 
+/// Correlations at which a resolution is read off, and their names in results.
+inline constexpr std::pair<double, const char*> fsc_thresholds[] = {{0.5, "0.5"}, {0.143, "0.143"}};
+
 /// FSC, the resolutions it gives, and in Å where the pixel size is known.
 Json fsc_result(std::span<const double> curve, int side, double pixel_size_angstrom);
+
+/// Of the shells of an FSC, in cycles a pixel.
+std::vector<double> shell_frequencies(int side);
 
 /// Loads particles for a computation on their images: an even box. Throws as io::load_particles.
 io::ParticleTable load_for_engine(const std::string& path, const io::LoadOptions& options);

@@ -4,8 +4,7 @@
 #include <filesystem>
 #include <unordered_map>
 
-#include "apps/options.h"
-#include "engine/analyze/align.h"
+#include "apps/compare.h"
 #include "engine/analyze/fsc.h"
 #include "engine/analyze/statistics.h"
 #include "engine/analyze/transform.h"
@@ -37,45 +36,14 @@ void warn_if_scales_differ(const MapPair& maps, bool json) {
     print_warning("the maps' pixel sizes differ by more than 1 %", json);
 }
 
-void apply_mask(const MaskOptions& options, MapPair& maps) {
-  if (options.mask.empty()) return;
-  char* end = nullptr;
-  const double radius = std::strtod(options.mask.c_str(), &end);
-  if (*end == '\0') {
-    if (!(radius > 0)) throw UsageError("--mask: a radius above 0 is wanted");
-    for (auto* map : {&maps.a, &maps.b}) apply_soft_sphere(map->data, map->side, radius, options.edge_px);
-    return;
-  }
-  const io::Volume mask = io::read_volume(options.mask);
-  if (mask.side != maps.a.side)
-    throw io::InputError({.file = options.mask,
-                          .field = "NX",
-                          .value = std::to_string(mask.side),
-                          .problem = "another box than the maps' " + std::to_string(maps.a.side)});
-  for (auto* map : {&maps.a, &maps.b})
-    for (size_t i = 0; i < mask.data.size(); ++i) map->data[i] *= mask.data[i];
-}
-
-Json fsc_of(Device& device, MapPair& maps, const MaskOptions& mask) {
-  apply_mask(mask, maps);
+Json fsc_of(Device& device, MapPair& maps, const MaskOptions& options) {
+  const auto mask = read_mask(options, maps.a.side);
+  apply_mask(maps.a.data, mask);
+  apply_mask(maps.b.data, mask);
   const auto curve = fourier_shell_correlation(device, maps.a.data, maps.b.data, maps.a.side);
   const double pixel_size = maps.b.pixel_size_angstrom > 0 ? maps.b.pixel_size_angstrom : maps.a.pixel_size_angstrom;
   return fsc_result(curve, maps.a.side, pixel_size);
 }
-
-Json to_json(const Alignment& alignment) {
-  const EulerDegrees e = matrix_to_euler(alignment.rotation);
-  return {{"flipped", alignment.flipped},
-          {"rotation_euler_deg", {e.rot, e.tilt, e.psi}},
-          {"rotation_matrix", alignment.rotation},
-          {"offset_px", alignment.offset_px}};
-}
-
-/// Poses of the same images out of two files.
-struct PosePairs {
-  std::vector<Matrix3> rotations, truth;
-  std::vector<double> shifts, true_shifts;
-};
 
 /// NUMBER@NAME without folders: the same image in both files.
 std::string image_key(const io::ParticleTable& table, int64_t row) {
@@ -103,42 +71,19 @@ std::vector<int64_t> matched_rows(const io::ParticleTable& a, const io::Particle
   return rows;
 }
 
-PosePairs read_poses(const std::string& found, const std::string& truth) {
-  io::ParticleTable tables[2];
-  for (const int i : {0, 1}) {
-    const std::string& path = i == 0 ? found : truth;
-    tables[i] = io::load_particles(path, {.metadata_only = true});
-    if (!tables[i].has_poses)
-      throw io::InputError({.file = path, .field = "_rlnAngleRot", .problem = "the file has no poses"});
-    if (tables[i].size() == 0) throw io::InputError({.file = path, .problem = "no particles"});
-  }
-  PosePairs pairs;
-  const auto rows = matched_rows(tables[0], tables[1], truth);
-  const auto add = [](const io::ParticleTable& t, size_t row, std::vector<Matrix3>& r, std::vector<double>& s) {
-    const auto& e = t.euler_deg[row];
-    r.push_back(euler_to_matrix({e[0], e[1], e[2]}));
-    s.insert(s.end(), t.shift_px[row].begin(), t.shift_px[row].end());
-  };
-  for (size_t i = 0; i < rows.size(); ++i) {
-    add(tables[0], i, pairs.rotations, pairs.shifts);
-    add(tables[1], static_cast<size_t>(rows[i]), pairs.truth, pairs.true_shifts);
-  }
-  return pairs;
-}
-
 PoseErrors pose_errors(const std::string& found, const std::string& truth) {
   const PosePairs pairs = read_poses(found, truth);
   return align_poses(pairs.rotations, pairs.truth, pairs.shifts, pairs.true_shifts);
 }
 
-Json to_json(const PoseErrors& e) {
+Json poses_result(const PoseErrors& e) {
   return {{"rotation_error_squared_frobenius_median", e.squared_frobenius_median},
           {"rotation_error_degrees_median", e.degrees_median},
           {"within_5_degrees", e.within_5_degrees},
           {"within_10_degrees", e.within_10_degrees},
           {"translation_error_px_median", e.shift_median_raw_px},
           {"translation_error_px_median_origin_aligned", e.shift_median_px},
-          {"alignment", to_json(e.alignment)}};
+          {"alignment", alignment_result(e.alignment)}};
 }
 
 /// A column of numbers of the first table that has it.
@@ -169,16 +114,60 @@ std::vector<double> star_column(const std::string& path, const std::string& labe
 std::vector<double> read_coordinate(const CompareLatentsOptions& options) {
   if (options.truth.ends_with(".star")) return star_column(options.truth, options.column);
   if (!options.column.empty()) throw UsageError("--column is for a .star file");
-  const auto array = io::read_npy_as<double>(options.truth);
-  const auto longest = array.shape.empty() ? 0 : *std::max_element(array.shape.begin(), array.shape.end());
-  if (longest != static_cast<int64_t>(array.values.size()))
-    throw io::InputError({.file = options.truth, .field = "shape", .problem = "one number an image is wanted"});
-  for (const double v : array.values)
-    if (!std::isfinite(v)) throw io::InputError({.file = options.truth, .problem = "holds a NaN or an infinity"});
-  return array.values;
+  return io::read_npy_rows<double>(options.truth, 1);
 }
 
 }  // namespace
+
+Json alignment_result(const Alignment& alignment) {
+  const EulerDegrees e = matrix_to_euler(alignment.rotation);
+  return {{"flipped", alignment.flipped},
+          {"rotation_euler_deg", {e.rot, e.tilt, e.psi}},
+          {"rotation_matrix", alignment.rotation},
+          {"offset_px", alignment.offset_px}};
+}
+
+std::vector<float> read_mask(const MaskOptions& options, int side) {
+  if (options.mask.empty()) return {};
+  char* end = nullptr;
+  const double radius = std::strtod(options.mask.c_str(), &end);
+  if (*end == '\0') {
+    if (!(radius > 0)) throw UsageError("--mask: a radius above 0 is wanted");
+    std::vector<float> sphere(static_cast<size_t>(int64_t{side} * side * side), 1.0f);
+    apply_soft_sphere(sphere, side, radius, options.edge_px);
+    return sphere;
+  }
+  io::Volume mask = io::read_volume(options.mask);
+  if (mask.side != side)
+    throw io::InputError({.file = options.mask,
+                          .field = "NX",
+                          .value = std::to_string(mask.side),
+                          .problem = "another box than the maps' " + std::to_string(side)});
+  return std::move(mask.data);
+}
+
+PosePairs read_poses(const std::string& found, const std::string& truth) {
+  io::ParticleTable tables[2];
+  for (const int i : {0, 1}) {
+    const std::string& path = i == 0 ? found : truth;
+    tables[i] = io::load_particles(path, {.metadata_only = true});
+    if (!tables[i].has_poses)
+      throw io::InputError({.file = path, .field = "_rlnAngleRot", .problem = "the file has no poses"});
+    if (tables[i].size() == 0) throw io::InputError({.file = path, .problem = "no particles"});
+  }
+  PosePairs pairs;
+  pairs.true_rows = matched_rows(tables[0], tables[1], truth);
+  const auto add = [](const io::ParticleTable& t, size_t row, std::vector<Matrix3>& r, std::vector<double>& s) {
+    const auto& e = t.euler_deg[row];
+    r.push_back(euler_to_matrix({e[0], e[1], e[2]}));
+    s.insert(s.end(), t.shift_px[row].begin(), t.shift_px[row].end());
+  };
+  for (size_t i = 0; i < pairs.true_rows.size(); ++i) {
+    add(tables[0], i, pairs.rotations, pairs.shifts);
+    add(tables[1], static_cast<size_t>(pairs.true_rows[i]), pairs.truth, pairs.true_shifts);
+  }
+  return pairs;
+}
 
 int run_compare_fsc(const CompareFscOptions& options) {
   const auto device = open_device(options.common);
@@ -193,7 +182,7 @@ int run_compare_fsc(const CompareFscOptions& options) {
                       : refine_alignment(*device, maps.a.data, maps.b.data, maps.a.side,
                                          pose_errors(options.align_poses[0], options.align_poses[1]).alignment);
     maps.a.data = transform_volume(*device, maps.a.data, maps.a.side, found.alignment);
-    result["alignment"] = to_json(found.alignment);
+    result["alignment"] = alignment_result(found.alignment);
     if (!options.aligned_output.empty())
       io::write_volume(options.aligned_output, maps.a.data, maps.a.side, maps.b.pixel_size_angstrom);
   }
@@ -205,14 +194,14 @@ int run_compare_fsc(const CompareFscOptions& options) {
 int run_compare_poses(const ComparePosesOptions& options) {
   const auto device = open_device(options.common);
   const PoseErrors errors = pose_errors(options.stars[0], options.stars[1]);
-  Json result = to_json(errors);
+  Json result = poses_result(errors);
   if (!options.maps.empty()) {
     MapPair maps = read_maps(options.maps[0], options.maps[1]);
     warn_if_scales_differ(maps, options.common.json);
     Alignment alignment = errors.alignment;
     if (options.refine) {
       alignment = refine_alignment(*device, maps.a.data, maps.b.data, maps.a.side, alignment).alignment;
-      result["refined_alignment"] = to_json(alignment);
+      result["refined_alignment"] = alignment_result(alignment);
     }
     maps.a.data = transform_volume(*device, maps.a.data, maps.a.side, alignment);
     result["maps"] = fsc_of(*device, maps, options.mask);

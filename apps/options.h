@@ -62,6 +62,7 @@ struct VolumesOptions {
   std::string run, output;
   std::vector<float> z;
   std::string z_file;
+  std::vector<int64_t> images;  ///< from 1
   std::optional<int> sweep, kmeans;
   int component = 1;  ///< principal component of the sweep, from 1
   uint64_t seed = 0;  ///< of k-means
@@ -110,6 +111,16 @@ struct ComparePosesOptions {
   bool refine = false;
 };
 int run_compare_poses(const ComparePosesOptions& options);
+
+/// A run's volumes at its images' z against what simulated images show.
+struct CompareStructuresOptions {
+  CommonOptions common;
+  std::string run, truth, against;  ///< against: a second run, or empty
+  int images = 20;                  ///< spread over the true coordinate
+  bool align_each = false;
+  MaskOptions mask;
+};
+int run_compare_structures(const CompareStructuresOptions& options);
 
 struct CompareLatentsOptions {
   CommonOptions common;

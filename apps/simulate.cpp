@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "apps/options.h"
 #include "apps/progress.h"
@@ -192,10 +193,15 @@ void write_stars(const SimulateOptions& options, const Scene& scene, const std::
                           shifts, ctf);
 }
 
-/// Writes truth/state_NNN.mrc; gives their states.
+/// Writes truth/state_NNN.mrc and the model as it was projected; gives the maps' states.
 std::vector<double> write_volumes(const SimulateOptions& options, Device& device, const Scene& scene) {
   const int states = options.truth.states;
   const int count = !scene.is_model() ? static_cast<int>(scene.maps.size()) : states == 0 ? continuous_volumes : states;
+  const std::string model_path = options.output + "/truth/model.json";
+  if (scene.is_model())
+    io::write_file(model_path, model_to_json(scene.model) + "\n");
+  else
+    std::filesystem::remove(model_path);  // of an earlier set in this folder
   std::vector<double> values;
   for (int k = 0; k < count; ++k) {
     throw_if_stopped();

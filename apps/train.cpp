@@ -212,6 +212,8 @@ int run_train(const TrainOptions& given) {
   const auto device = open_device(options.common);
   auto particles = load_for_engine(options.run.particles, options.run.load);
   const RunConfig config = run_config(options, particles.side);
+  if (config.latents && !std::filesystem::exists(options.output + "/config.json"))  // a resumed run has its table
+    read_latents(*config.latents, config.stages.front().model.latent, particles.size());
   if (options.dry_run) {
     print_warnings(particles.warnings, json);
     return dry_run(options, particles, config);

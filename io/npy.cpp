@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <optional>
@@ -187,6 +188,34 @@ template NpyData<double> read_npy_as<double>(const ByteSource&);
 template NpyData<int32_t> read_npy_as<int32_t>(const ByteSource&);
 template NpyData<int64_t> read_npy_as<int64_t>(const ByteSource&);
 template NpyData<uint8_t> read_npy_as<uint8_t>(const ByteSource&);
+
+template <class T>
+std::vector<T> read_npy_rows(const std::string& path, int64_t width) {
+  NpyData<T> data = read_npy_as<T>(path);
+  const std::vector<int64_t>& shape = data.shape;
+  const int64_t last = shape.empty() ? 0 : shape.back();
+  const int64_t longest = shape.empty() ? 0 : *std::max_element(shape.begin(), shape.end());
+  const bool one_column = width == 1 && longest == static_cast<int64_t>(data.values.size());
+  if (!one_column && (shape.size() > 2 || last != width)) {
+    std::string text;
+    for (const int64_t n : shape) text += (text.empty() ? "" : ", ") + std::to_string(n);
+    throw InputError(
+        {.file = path,
+         .field = "shape",
+         .value = "(" + text + ")",
+         .problem = "rows of " + std::to_string(width) + (width == 1 ? " number" : " numbers") + " are wanted",
+         .repair = "save an array of shape (rows, " + std::to_string(width) + ")"});
+  }
+  for (size_t i = 0; i < data.values.size(); ++i)
+    if (!std::isfinite(data.values[i]))
+      throw InputError({.file = path,
+                        .where = "row " + std::to_string(static_cast<int64_t>(i) / width),
+                        .problem = "holds a NaN or an infinity"});
+  return data.values;
+}
+
+template std::vector<float> read_npy_rows<float>(const std::string&, int64_t);
+template std::vector<double> read_npy_rows<double>(const std::string&, int64_t);
 
 void write_npy_bytes(const std::string& path, NpyType type, std::span<const std::byte> bytes,
                      const std::vector<int64_t>& shape) {

@@ -44,6 +44,12 @@ NpyData<T> read_npy_as(const std::string& path) {
   return read_npy_as<T>(FileSource(path));
 }
 
+/// Rows of `width` finite numbers, one after the other: shape [N, width], one row [width], or N numbers along any one
+/// dimension where width is 1. T is float or double. Throws InputError (65) for another shape, a NaN or an infinity,
+/// else as read_npy.
+template <class T>
+std::vector<T> read_npy_rows(const std::string& path, int64_t width);
+
 /// Writes format 1.0, C order, atomically. Throws std::invalid_argument if the shape does not hold bytes.size() bytes,
 /// IoError as AtomicFile.
 void write_npy_bytes(const std::string& path, NpyType type, std::span<const std::byte> bytes,

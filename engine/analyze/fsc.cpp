@@ -89,4 +89,9 @@ void apply_soft_sphere(std::span<float> volume, int side, double radius_px, doub
       }
 }
 
+void apply_mask(std::span<float> volume, std::span<const float> mask) {
+  expect(mask.empty() || mask.size() == volume.size(), "mask: another size than the map's");
+  for (size_t i = 0; i < mask.size(); ++i) volume[i] *= mask[i];
+}
+
 }  // namespace recon

@@ -23,4 +23,7 @@ double mean_correlation(std::span<const double> curve);
 /// Multiplies a map by a soft sphere about the voxel D/2: 1 within `radius_px`, a raised cosine to 0 over `edge_px`.
 void apply_soft_sphere(std::span<float> volume, int side, double radius_px, double edge_px);
 
+/// Multiplies a map by a mask; an empty mask leaves it. Throws ContractError when the sizes differ.
+void apply_mask(std::span<float> volume, std::span<const float> mask);
+
 }  // namespace recon

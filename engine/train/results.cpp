@@ -46,6 +46,7 @@ constexpr double spread_latent_sigma = 0.1;
 
 void warn_if_collapsed(const ResultContext& c, const Trainer& trainer, const std::vector<float>& z) {
   const int latent = trainer.config().model.latent;
+  if (trainer.config().model.source == LatentSource::table && trainer.config().latent_learning_rate == 0) return;
   double mean = 0, squares = 0;
   for (const float v : z) mean += v, squares += double(v) * v;
   const double n = static_cast<double>(z.size()),

@@ -177,6 +177,8 @@ class Run {
       restore_noise(found_->checkpoint, found_->path, trainer);
       trainer.restore(state_.progress);
       found_.reset();
+    } else if (config_.latents) {
+      trainer.set_latents(read_latents(*config_.latents, stage.config.model.latent, data_.count));
     }
     if (!train(trainer, stage)) return false;
     finish_stage(trainer, stage);
@@ -349,6 +351,8 @@ class Run {
 RunOutcome run_training(Device& device, const RunConfig& config, io::RunFolder& folder, const RunHooks& hooks) {
   expect(!config.stages.empty(), "run: a run needs a stage");
   expect(!config.half_maps || config.stages.back().model.latent == 0, "run: half maps need a homogeneous model");
+  expect(!config.latents || config.stages.front().model.source == LatentSource::table,
+         "run: latents to start from need a latent table");
   return Run(device, config, folder, hooks).go();
 }
 

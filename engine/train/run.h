@@ -14,7 +14,8 @@ namespace recon {
 
 /// All that decides a run's result. Stored as config.json; a run folder is resumed only with the same.
 struct RunConfig {
-  std::string particles;  ///< path as given
+  std::string particles;               ///< path as given
+  std::optional<std::string> latents;  ///< path as given: where the latent table starts
   io::LoadOptions load;
   PreparationConfig preparation;
   std::vector<TrainConfig> stages;  ///< the first finds poses (or is given them); each later one starts anew from the
@@ -61,11 +62,19 @@ struct LoadedRun {
   int64_t images = 0;
   std::unique_ptr<Model> model;         ///< with its averaged weights where there are some
   std::vector<float> matrices, shifts;  ///< [N·9], [N·2] px
-  std::vector<float> z;                 ///< [N·Z]
+  std::vector<float> z;                 ///< [N·Z]; empty while an encoder's run is not finished
   float scale = 1;                      ///< images were multiplied by it
 };
 /// Throws io::InputError (65, 66) when the folder holds no usable checkpoint.
 LoadedRun load_run(Device& device, const std::string& path);
+
+/// run.z. Throws io::InputError (66) where the run has a latent and does not know its images' z yet.
+const std::vector<float>& image_latents(const LoadedRun& run);
+/// z of one image, from 0; empty for one structure. Throws as image_latents.
+std::vector<float> image_latent(const LoadedRun& run, size_t image);
+
+/// One z an image out of a .npy file: [N, Z], or [N] where Z is 1. Throws io::InputError (65, 66).
+std::vector<float> read_latents(const std::string& path, int latent, int64_t images);
 
 /// Density at z, in the images' own units (the data scale is undone), [z][y][x].
 std::vector<float> run_volume(const LoadedRun& run, const std::vector<float>& z);

@@ -6,6 +6,7 @@
 #include "engine/train/config_json.h"
 #include "engine/train/run.h"
 #include "io/error.h"
+#include "io/npy.h"
 
 namespace recon {
 namespace {
@@ -36,18 +37,21 @@ nlohmann::json to_json(const RunConfig& config) {
   put(load, "amplitude_contrast", config.load.amplitude_contrast);
   put(load, "voltage_kv", config.load.voltage_kv);
   put(load, "spherical_aberration_mm", config.load.spherical_aberration_mm);
-  return {{"format", 1},
-          {"particles", config.particles},
-          {"load", load},
-          {"preparation", config.preparation},
-          {"stages", config.stages},
-          {"half_maps", config.half_maps},
-          {"sweep", config.sweep}};
+  nlohmann::json json = {{"format", 1},
+                         {"particles", config.particles},
+                         {"load", load},
+                         {"preparation", config.preparation},
+                         {"stages", config.stages},
+                         {"half_maps", config.half_maps},
+                         {"sweep", config.sweep}};
+  put(json, "latents", config.latents);
+  return json;
 }
 
 RunConfig run_config_from_json(const nlohmann::json& json) {
   RunConfig config;
   config.particles = json.at("particles");
+  get(json, "latents", config.latents);
   const auto& load = json.at("load");
   config.load.datadir = load.at("datadir");
   config.load.ignore_ctf = load.at("ignore_ctf");
@@ -91,8 +95,38 @@ LoadedRun load_run(Device& device, const std::string& path) {
   run.model = std::make_unique<Model>(device, run.stage.model, encoder ? encoder->shape.at(1) : 1, run.images);
   restore_model(found->checkpoint, found->path, *run.model);
   run.model->parameters().swap_average();
-  if (const io::Tensor* z = found->checkpoint.find("latents.values")) run.z = io::tensor_values<float>(*z);
+  if (const io::Tensor* z = found->checkpoint.find("latents.values")) {
+    run.z = io::tensor_values<float>(*z);
+  } else if (const std::string file = folder.file("z.npy");
+             run.stage.model.latent > 0 && std::filesystem::exists(file)) {
+    run.z = read_latents(file, run.stage.model.latent, run.images);
+  }
   return run;
+}
+
+const std::vector<float>& image_latents(const LoadedRun& run) {
+  if (run.stage.model.latent > 0 && run.z.empty())
+    throw io::InputError({.file = run.path + "/z.npy",
+                          .problem = "the run has no latents yet",
+                          .repair = "let reconstruct train finish"},
+                         io::no_input);
+  return run.z;
+}
+
+std::vector<float> image_latent(const LoadedRun& run, size_t image) {
+  const auto first = image_latents(run).begin() + static_cast<int64_t>(image) * run.stage.model.latent;
+  return {first, first + run.stage.model.latent};
+}
+
+std::vector<float> read_latents(const std::string& path, int latent, int64_t images) {
+  std::vector<float> z = io::read_npy_rows<float>(path, latent);
+  if (static_cast<int64_t>(z.size()) != images * latent)
+    throw io::InputError({.file = path,
+                          .field = "shape",
+                          .value = std::to_string(z.size() / static_cast<size_t>(latent)) + " rows",
+                          .problem = "not one for each of the " + std::to_string(images) + " images",
+                          .repair = "give the latents of these particles, in their order"});
+  return z;
 }
 
 std::vector<float> run_volume(const LoadedRun& run, const std::vector<float>& z) {

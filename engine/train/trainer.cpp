@@ -82,6 +82,12 @@ void Trainer::set_poses(const std::vector<float>& matrices, const std::vector<fl
   shifts_.upload(shifts);
 }
 
+void Trainer::set_latents(const std::vector<float>& z) {
+  Buffer<float>& values = model_->table().values;
+  expect(!values.empty() && static_cast<int64_t>(z.size()) == values.size(), "trainer: one z an image of the table");
+  values.upload(z);
+}
+
 Trainer::Stage Trainer::stage(int epoch) const {
   if (config_.poses == PoseMode::given) return Stage::fixed;
   if (epoch < config_.random_pose_epochs) return Stage::random;

@@ -33,6 +33,8 @@ class Trainer {
 
   /// Poses to start from: matrices [N·9], shifts [N·2] in pixels.
   void set_poses(const std::vector<float>& matrices, const std::vector<float>& shifts);
+  /// Where the latent table starts: [N·Z].
+  void set_latents(const std::vector<float>& z);
 
   /// Runs the next macro-batch; returns false when the last epoch is over. `report` describes the epoch so far.
   bool step_group();

@@ -8,6 +8,7 @@ with the same bits, as do runs with 1 and 2 threads. Needs nothing but the stand
 come from RECON_TEST_SEED (printed), so that a failure can be repeated.
 """
 
+import array
 import json
 import os
 import random
@@ -26,12 +27,21 @@ MODEL = ROOT / "data" / "one_bond.json"
 SEED = int(os.environ.get("RECON_TEST_SEED") or random.randrange(1 << 30))
 KILLS = 20
 SMALL = ["--layers", "2", "--width", "16", "--subdivisions", "2", "--keep", "4", "--macro-batch", "25", "--epochs", "4"]
+SEARCH = ("--subdivisions", "--keep", "--macro-batch")  # idle, and refused, with --poses given
 COMMANDS = ["", "simulate", "train", "volumes", "encode", "backproject", "compare", "compare fsc", "compare poses",
-            "compare latents", "info", "validate", "doctor"]
+            "compare structures", "compare latents", "info", "validate", "doctor"]
 
 
 def call(*arguments, **options):
     return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=300, **options)
+
+
+def read_npy(path):
+    """The numbers of a .npy file of floats, flat."""
+    data = Path(path).read_bytes()
+    start = 10 + int.from_bytes(data[8:10], "little")
+    kind = "f" if b"'<f4'" in data[:start] else "d"
+    return list(array.array(kind, data[start:]))
 
 
 def results(run):
@@ -71,9 +81,10 @@ class CommandLine(unittest.TestCase):
             self.assertIn("reconstruct: ", done.stderr)
         return done
 
-    def train(self, run, *more):
+    def train(self, run, *more, searched=True):
         """A small run; what stands in `more` goes before the small sizes."""
-        small = [x for name, value in zip(SMALL[::2], SMALL[1::2]) if name not in more for x in (name, value)]
+        small = [x for name, value in zip(SMALL[::2], SMALL[1::2])
+                 if name not in more and (searched or name not in SEARCH) for x in (name, value)]
         return ["train", self.star, "-o", run, *small, *more]
 
     def start(self, arguments, **options):
@@ -97,10 +108,14 @@ class CommandLine(unittest.TestCase):
                  self.train(x, "--latent", "table"), self.train(x, "--refine-epochs", 2),
                  self.train(x, "--poses", "given"), self.train(x, "--half-maps", "--zdim", 1),
                  self.train(x, "--sweep", 3),
-                 self.train(x, "--zdim", 1, "--latent-lr", 1), self.train(x, "--encoding-sigma", 1),
+                 self.train(x, "--zdim", 1, "--latent-lr", 1), self.train(x, "--latents", "z.npy"),
+                 self.train(x, "--zdim", 1, "--latents", "z.npy"), self.train(x, "--encoding-sigma", 1),
                  self.train(x, "--zdim", 1, "--latent", "table", "--encoder-width", 8),
                  ["simulate", MODEL, "-o", x, "--pdb-sigma", 2], ["compare", "fsc", "one.mrc"], ["compare"],
-                 ["simulate", MODEL, "-o", x, "--box", 31], ["volumes", x, "-o", x, "--z", "1", "--sweep", 3]]
+                 ["simulate", MODEL, "-o", x, "--box", 31], ["volumes", x, "-o", x, "--z", "1", "--sweep", 3],
+                 ["volumes", x, "-o", x, "--images", "1,2", "--kmeans", 3],
+                 ["volumes", x, "-o", x, "--images", "1.5"], ["compare", "structures", x],
+                 ["compare", "structures", x, x, "--images", 0]]
         for case in cases:
             self.expect(64, *case)
         self.assertFalse(x.exists())
@@ -172,6 +187,75 @@ class CommandLine(unittest.TestCase):
         states = self.truth / "states.npy"
         order = json.loads(self.expect(0, "compare", "latents", states, states, "--json").stdout)
         self.assertGreater(order["spearman_first_component"], 0.999)
+
+    def known_states(self):
+        """A run whose latents are the true states and stay so."""
+        run = self.path / "known"
+        if not run.exists():
+            self.expect(0, *self.train(run, "--poses", "given", "--zdim", 1, "--latent", "table", "--latents",
+                                       self.truth / "states.npy", "--latent-lr", 0, searched=False))
+        return run
+
+    def test_latents_that_are_given_stay_at_learning_rate_0(self):
+        run = self.known_states()
+        self.assertEqual(read_npy(run / "z.npy"), read_npy(self.truth / "states.npy"))
+        given = ["--poses", "given", "--zdim", 1, "--latent", "table", "--latents"]
+        other = shutil.copy(self.truth / "states.npy", self.path / "other.npy")
+        self.assertIn("latents", self.expect(73, *self.train(run, *given, other, "--latent-lr", 0,
+                                                             searched=False)).stderr)
+        x = self.path / "not-made"
+        few = self.path / "few.npy"
+        few.write_bytes((run / "z.npy").read_bytes().replace(b"(200, 1)", b"(199, 1)")[:-4])
+        for file, code, word in ((few, 65, "199 rows"), (self.path / "absent.npy", 66, "absent.npy")):
+            self.assertIn(word, self.expect(code, *self.train(x, *given, file, searched=False)).stderr)
+        self.assertIn("rows of 2", self.expect(65, *self.train(x, "--poses", "given", "--zdim", 2, "--latent", "table",
+                                                               "--latents", other, searched=False)).stderr)
+        self.assertFalse(x.exists())
+
+    def test_volumes_of_images_are_those_at_the_images_z(self):
+        table, encoder = self.known_states(), self.path / "encoder"
+        self.expect(0, *self.train(encoder, "--poses", "given", "--zdim", 2, "--encoder-layers", 1, "--encoder-width",
+                                   8, searched=False))
+        for run, width in ((table, 1), (encoder, 2)):
+            z = read_npy(run / "z.npy")
+            out = [self.path / f"{run.name}-volumes-{i}" for i in range(2)]
+            self.expect(0, "volumes", run, "-o", out[0], "--images", "200,7")
+            rows = self.path / "rows.txt"
+            rows.write_text("".join(" ".join(map(repr, z[width * i:width * (i + 1)])) + "\n" for i in (199, 6)))
+            self.expect(0, "volumes", run, "-o", out[1], "--z-file", rows)
+            for name in ("vol_000.mrc", "vol_001.mrc", "z_values.npy"):
+                self.assertEqual((out[0] / name).read_bytes(), (out[1] / name).read_bytes(), name)
+            for number in (0, 201):
+                self.assertIn(f"{number} is not one of the run's images, 1 to 200",
+                              self.expect(64, "volumes", run, "-o", out[0], "--images", f"3,{number}").stderr)
+
+    def test_structures_are_judged_at_the_true_state_of_each_image(self):
+        run = self.known_states()
+        command = ["compare", "structures", run, self.truth, "--json", "--images", 5]
+        found = json.loads(self.expect(0, *command, "--against", run, "--mask", 14).stdout)
+        states = read_npy(self.truth / "states.npy")
+        self.assertEqual([states[image["image"] - 1] for image in found["by_image"]],
+                         [image["state"] for image in found["by_image"]])
+        self.assertEqual(sorted(image["state"] for image in found["by_image"]),
+                         [image["state"] for image in found["by_image"]])
+        self.assertEqual({image["state"] for image in found["by_image"]}, {0, 1})
+        self.assertEqual(found["ratio_of_mean_resolutions_at_0.5"], 1)
+        self.assertAlmostEqual(found["mean_resolution_px_at_0.5"],
+                               sum(image["resolution_px_at_0.5"] for image in found["by_image"]) / 5)
+        self.assertGreater(found["fsc"][1], 0.5)
+        each = json.loads(self.expect(0, *command, "--align-each", "--mask", 14).stdout)
+        self.assertGreater(each["mean_fsc"], found["mean_fsc"] - 1e-3)
+        self.assertIn("states.npy", self.expect(66, "compare", "structures", run, self.path).stderr)
+        self.expect(66, "compare", "structures", self.path, self.truth)
+
+    def test_a_simulated_set_leaves_the_model_that_makes_it_again(self):
+        again = self.path / "again"
+        self.expect(0, "simulate", self.truth / "model.json", "-o", again, "--images", 200, "--shift-extent", 2,
+                    "--snr", 1, "--ctf", "--states", 2)
+        for name in ("particles.mrcs", "truth/state_001.mrc", "truth/model.json"):
+            self.assertEqual((again / name).read_bytes(), (self.path / "data" / name).read_bytes(), name)
+        self.expect(0, "simulate", self.truth / "state_000.mrc", "-o", again, "--images", 3)
+        self.assertFalse((again / "truth" / "model.json").exists())
 
     def untouched(self):
         run = self.path / "untouched"

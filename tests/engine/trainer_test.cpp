@@ -154,6 +154,23 @@ TEST_CASE("Trainer: until --latent-start the table stays at zero, poses are sear
   CHECK(stages == std::vector<std::string>{"random poses", "pose search", "pose search", "pose search", "fixed poses"});
 }
 
+TEST_CASE("Trainer: a given latent table of learning rate 0 keeps its bits while the decoder learns") {
+  const auto device = Device::cpu(2);
+  const Dataset data = random_images(*device, 16, 14, true);
+  TrainConfig config = config_for(PoseMode::given, LatentSource::table);
+  config.latent_learning_rate = 0;
+  Trainer trainer(*device, data, config);
+  const auto before = trainer.model().parameters().state().values;
+  std::vector<float> known;
+  for (int i = 0; i < 28; ++i) known.push_back(0.1f * static_cast<float>(i));
+  trainer.set_latents(known);
+  while (trainer.step_group()) {
+  }
+  CHECK(trainer.latents() == known);
+  CHECK(trainer.model().parameters().state().values != before);
+  CHECK_THROWS_AS(trainer.set_latents({1, 2}), ContractError);
+}
+
 TEST_CASE("Trainer: with given poses the loss falls to less than a third of the images' power") {
   const auto device = Device::cpu(2);
   Dataset data = random_images(*device, 16, 40, false);

@@ -1,5 +1,7 @@
 #include "io/npy.h"
 
+#include <cmath>
+
 #include "tests/io/support.h"
 
 using namespace recon::io;
@@ -88,6 +90,27 @@ TEST_CASE("a shape that does not hold the values is a programming error") {
   test::TempDir dir;
   CHECK_THROWS_AS(write_npy<float>(dir / "a.npy", std::vector<float>(5), {2, 3}), std::invalid_argument);
   CHECK_THROWS_AS(write_npy<float>(dir / "a.npy", std::vector<float>(5), {-5}), std::invalid_argument);
+}
+
+TEST_CASE("rows of numbers are taken from the shapes that mean them and from no other") {
+  test::TempDir dir;
+  const std::string path = dir / "rows.npy";
+  const std::vector<double> six = {1, 2, 3, 4, 5, 6};
+  const auto rows = [&](const std::vector<int64_t>& shape, int64_t width) {
+    write_npy(path, six, shape);
+    return read_npy_rows<float>(path, width) == std::vector<float>(six.begin(), six.end());
+  };
+  CHECK(rows({3, 2}, 2));
+  CHECK(rows({6}, 6));
+  for (const auto& shape : {std::vector<int64_t>{6}, {6, 1}, {1, 6}}) CHECK(rows(shape, 1));
+  for (const auto& shape : {std::vector<int64_t>{3, 2}, {6}, {2, 1, 3}, {2, 3, 1}})
+    CHECK(test::failure([&] { rows(shape, 3); }).find("rows of 3 numbers are wanted") != std::string::npos);
+  CHECK(test::failure([&] {
+          rows({2, 3}, 1);
+        }) ==
+        "65 " + path + ": shape = '(2, 3)': rows of 1 number are wanted; repair: save an array of shape (rows, 1)");
+  write_npy(path, std::vector<double>{1, 2, 3, NAN}, {2, 2});
+  CHECK(test::failure([&] { read_npy_rows<double>(path, 2); }) == "65 " + path + ": row 1: holds a NaN or an infinity");
 }
 
 TEST_CASE("the expected images of cryoDRGN's test read with their shape") {
