@@ -80,13 +80,13 @@ SavedState saved_state(const io::Checkpoint& checkpoint, const std::string& file
                       .cursor = json.at("cursor"),
                       .loss_sum = json.at("loss_sum"),
                       .kl_sum = json.at("kl_sum"),
-                      .search = json.at("search_so_far")};
+                      .search = json.value("search_so_far", SearchStatistics{})};
     state.scale = json.at("scale");
     state.pixel_size_angstrom = json.at("pixel_size_angstrom");
     state.images = json.at("images");
     state.elapsed_seconds = json.at("elapsed_seconds");
     state.race_losses = json.at("race_losses").get<std::vector<double>>();
-    state.search = json.at("search");
+    state.search = json.value("search", SearchFigures{});
     state.config = json.at("config");
   } catch (const std::exception& error) {
     throw io::InputError({.file = file,

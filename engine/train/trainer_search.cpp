@@ -2,58 +2,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/analyze/cluster.h"
 #include "engine/geometry/lattice.h"
 #include "engine/train/trainer.h"
 #include "kernels/table/table.h"
 
 namespace recon {
-namespace {
-
-/// Groups points [n, Z] into at most `bins` clusters: quantiles along the widest axis for Z = 1, k-means otherwise
-/// (fixed number of sweeps from evenly spaced points, so that it is the same on every machine). Returns members by
-/// cluster.
-std::vector<std::vector<int32_t>> cluster(const std::vector<float>& z, int latent, int bins) {
-  const auto n = static_cast<int32_t>(z.size() / static_cast<size_t>(latent));
-  const auto at = [&](int32_t i, int j) {
-    return z[static_cast<size_t>(i) * static_cast<size_t>(latent) + static_cast<size_t>(j)];
-  };
-  std::vector<int32_t> order(static_cast<size_t>(n));
-  for (int32_t i = 0; i < n; ++i) order[static_cast<size_t>(i)] = i;
-  std::sort(order.begin(), order.end(),
-            [&](int32_t a, int32_t b) { return at(a, 0) < at(b, 0) || (at(a, 0) == at(b, 0) && a < b); });
-  bins = std::min<int>(bins, n);
-  std::vector<std::vector<int32_t>> members(static_cast<size_t>(bins));
-  for (int32_t i = 0; i < n; ++i)
-    members[static_cast<size_t>(int64_t{i} * bins / n)].push_back(order[static_cast<size_t>(i)]);
-  for (int sweep = 0; sweep < (latent > 1 ? 10 : 0); ++sweep) {
-    std::vector<std::vector<float>> centres;
-    for (const auto& group : members) {
-      std::vector<float> centre(static_cast<size_t>(latent), 0.0f);
-      for (const int32_t i : group)
-        for (int j = 0; j < latent; ++j) centre[static_cast<size_t>(j)] += at(i, j) / static_cast<float>(group.size());
-      centres.push_back(centre);
-    }
-    std::vector<std::vector<int32_t>> next(members.size());
-    for (int32_t i = 0; i < n; ++i) {
-      size_t best = 0;
-      float best_distance = INFINITY;
-      for (size_t c = 0; c < centres.size(); ++c) {
-        if (members[c].empty()) continue;
-        float distance = 0;
-        for (int j = 0; j < latent; ++j)
-          distance += (at(i, j) - centres[c][static_cast<size_t>(j)]) * (at(i, j) - centres[c][static_cast<size_t>(j)]);
-        if (distance < best_distance) best_distance = distance, best = c;
-      }
-      next[best].push_back(i);
-    }
-    members = next;
-  }
-  std::erase_if(members, [](const auto& group) { return group.empty(); });
-  return members;
-}
-
-}  // namespace
-
 double Trainer::search_band(int epoch) const {
   const double limit = band(epoch);
   return config_.search.band_max > 0 ? std::min(config_.search.band_max, limit) : limit;
