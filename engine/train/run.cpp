@@ -48,6 +48,8 @@ std::vector<PlannedStage> plan(const RunConfig& config, int64_t images) {
   stages.back().last_full = true;
   for (int half = 1; config.half_maps && half <= 2; ++half) {
     stages.push_back({.config = config.stages.back(), .half = half, .epochs = config.stages.back().epochs});
+    // Networks that began with the same weights would agree in what no image shows.
+    stages.back().config.seed = stages.back().config.model.seed = first.seed + static_cast<uint64_t>(half);
     stages.back().config.poses = PoseMode::given;
   }
   return stages;
