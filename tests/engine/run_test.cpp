@@ -125,3 +125,45 @@ TEST_CASE("Run: poses.star finds the images from the run's folder, wherever that
   CHECK(poses.files == std::vector<std::string>{data / "particles.mrcs"});
   CHECK(poses.images == io::load_particles(data.particles()).images);
 }
+
+TEST_CASE("Run: of several random starts the one of lowest loss goes on, with the bits of a run of its seed alone") {
+  const auto device = Device::cpu(2);
+  const DataSet data(*device);
+  RunConfig config = config_for(data);
+  TrainConfig& stage = config.stages.front();
+  stage.starts = 3, stage.race_epochs = 1;
+  CHECK(run(*device, config, data / "race") == RunOutcome::finished);
+  nlohmann::json race;
+  std::istringstream events(test::slurp(data / "race/events.jsonl"));
+  for (std::string line; std::getline(events, line);)
+    if (const auto event = nlohmann::json::parse(line); event.at("event") == "race") race = event;
+  const auto losses = race.at("losses").get<std::vector<double>>();
+  REQUIRE(losses.size() == 3);
+  const auto lowest = static_cast<uint64_t>(std::min_element(losses.begin(), losses.end()) - losses.begin());
+  MESSAGE("losses " << losses[0] << ", " << losses[1] << ", " << losses[2]);
+  CHECK(race.at("seed") == stage.seed + lowest);
+
+  RunConfig alone = config;
+  alone.stages.front().starts = 1;
+  alone.stages.front().seed = alone.stages.front().model.seed = stage.seed + lowest;
+  run(*device, alone, data / "alone");
+  CHECK(outcome_of(*device, data / "race") == outcome_of(*device, data / "alone"));
+}
+
+TEST_CASE("Run: one that is stopped within the race of its starts and resumed ends with the bits of an untouched one") {
+  const auto device = Device::cpu(2);
+  const DataSet data(*device);
+  RunConfig config = config_for(data);
+  TrainConfig& stage = config.stages.front();
+  stage.starts = 3, stage.race_epochs = 1;
+  run(*device, config, data / "untouched");
+  const Outcome wanted = outcome_of(*device, data / "untouched");
+  constexpr int64_t start = 2 * groups_an_epoch;
+  // Within the first start, at its end, within the next, before the end of the last, and in the run in full.
+  for (const int64_t stop : {int64_t{1}, start, start + 2, 3 * start - 1, 3 * start + 1}) {
+    const std::string path = data / ("stopped" + std::to_string(stop));
+    CHECK(run(*device, config, path, stop) == RunOutcome::stopped);
+    CHECK(run(*device, config, path) == RunOutcome::finished);
+    CHECK(outcome_of(*device, path) == wanted);
+  }
+}
