@@ -174,10 +174,12 @@ void put_search_in_words(Json& summary) {
   if (!summary.contains("pose_search")) return;
   const Json search = summary["pose_search"];
   const auto levels = [&](const char* name, double scale) {
-    std::string text;
-    for (const Json& value : search[name])
-      text.append(text.empty() ? "" : " | ").append(with_commas(std::llround(scale * value.get<double>())));
-    return text;
+    std::vector<std::string> texts;
+    for (const Json& value : search[name]) texts.push_back(with_commas(std::llround(scale * value.get<double>())));
+    if (std::equal(texts.begin() + 1, texts.end(), texts.begin())) return texts.front();
+    std::string all = texts.front();
+    for (size_t i = 1; i < texts.size(); ++i) all.append(" | ").append(texts[i]);
+    return all;
   };
   summary["pose_search"] = "level by level, last epoch: " + levels("candidates_an_image", 1) +
                            " candidates an image; the cap on survivors bit on " + levels("part_of_images_capped", 100) +

@@ -36,7 +36,8 @@ TrainConfig preset_config(Preset preset, int side) {
   config.model.encoding_sigma = 1;
   config.model.encoding_per_axis = fast_features_boxes * side;
   config.final_learning_rate = 0.05;
-  config.epochs = 12;
+  config.epochs = 16;
+  config.search_epochs = 11;
   config.average_steps = 200;
   config.band_start = fast_band_start_boxes * side;
   config.band_hold_epochs = 4;

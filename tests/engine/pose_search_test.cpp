@@ -268,7 +268,7 @@ TEST_CASE("PoseSearch: statistics count images, candidates and where the cap bit
   SearchStatistics sum = found.statistics;
   sum.add(open.statistics);
   CHECK(sum.levels[0].images == 2 * count);
-  CHECK(sum.levels[1].images == count);
+  CHECK(sum.levels[2].images == count);
 }
 
 namespace {
