@@ -107,7 +107,8 @@ class CommandLine(unittest.TestCase):
                  self.train(x, "--poses", "guess"), self.train(x, "--device", "tpu"),
                  self.train(x, "--latent", "table"), self.train(x, "--refine-epochs", 2),
                  self.train(x, "--poses", "given"), self.train(x, "--half-maps", "--zdim", 1),
-                 self.train(x, "--sweep", 3),
+                 self.train(x, "--sweep", 3), self.train(x, "--preset", "motion", "--zdim", 0, "--latent-lr", 1),
+                 self.train(x, "--zdim", 1, "--latent-start", 2), self.train(x, "--no-window", "--window-inner", 0.5),
                  self.train(x, "--zdim", 1, "--latent-lr", 1), self.train(x, "--latents", "z.npy"),
                  self.train(x, "--zdim", 1, "--latents", "z.npy"), self.train(x, "--encoding-sigma", 1),
                  self.train(x, "--zdim", 1, "--latent", "table", "--encoder-width", 8),
@@ -187,6 +188,14 @@ class CommandLine(unittest.TestCase):
         states = self.truth / "states.npy"
         order = json.loads(self.expect(0, "compare", "latents", states, states, "--json").stdout)
         self.assertGreater(order["spearman_first_component"], 0.999)
+
+    def test_a_preset_sets_defaults_and_options_overrule_it(self):
+        def latent_dimensions(*options):
+            done = self.expect(0, "train", self.star, "-o", self.path / "not-made", "--dry-run", "--json", *options)
+            return json.loads(done.stdout.splitlines()[-1])["zdim"]
+        self.assertEqual([latent_dimensions(), latent_dimensions("--preset", "fast"),
+                          latent_dimensions("--preset=motion"), latent_dimensions("--preset", "motion", "--zdim", 3)],
+                         [0, 0, 1, 3])
 
     def known_states(self):
         """A run whose latents are the true states and stay so."""
