@@ -85,6 +85,7 @@ void write_fsc_text(const std::string& path, std::span<const double> curve, int 
 int run_backproject(const BackprojectCommand& given) {
   stop_on_signals();
   BackprojectCommand options = given;
+  check_window(options.preparation);
   options.options.regularise = !options.no_filter;
   const auto device = open_device(options.common);
   const auto particles = with_poses(options);

@@ -139,10 +139,11 @@ inline void add_halves(CLI::App& app, io::LoadOptions& load) {
   app.add_flag("--alternate-halves", load.alternate_halves,
                "half sets are odd and even images, whatever the file says (tilts of a few particles)");
 }
-inline void add_window(CLI::App& app, PreparationConfig& preparation) {
-  add(app, "--window-inner X", preparation.window_inner, "where the window starts to fall, in box/2")
-      ->check(within(0, 2));
-  add(app, "--window-outer X", preparation.window_outer, "where it reaches 0, in box/2")->check(within(tiny, 2));
+inline std::vector<CLI::Option*> add_window(CLI::App& app, PreparationConfig& preparation) {
+  return {
+      add(app, "--window-inner X", preparation.window_inner, "where the window starts to fall, in box/2")
+          ->check(within(0, 2)),
+      add(app, "--window-outer X", preparation.window_outer, "where it reaches 0, in box/2")->check(within(tiny, 2))};
 }
 inline void add_mask(CLI::App& app, MaskOptions& mask) {
   add(app, "--mask PX|MAP", mask.mask, "radius of a soft sphere, pixels, or a mask file .mrc; else no mask");

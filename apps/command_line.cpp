@@ -113,7 +113,7 @@ void add_backproject(CommandLine& line) {
   app->add_flag("--no-filter", o->no_filter, "no Wiener filter on backproject.mrc (half maps never have one)");
   app->add_flag("--no-ctf", o->no_ctf, "ignore the CTF columns");
   app->add_flag("--window", o->preparation.window, "soft circular window on the images");
-  add_window(*app, o->preparation);
+  for (CLI::Option* option : add_window(*app, o->preparation)) option->needs("--window");
   add_halves(*app, o->load);
   app->add_flag("--invert", o->preparation.invert, "multiply the images by -1");
   add_optics(*app, o->load);

@@ -161,6 +161,11 @@ Json fsc_result(std::span<const double> curve, int side, double pixel_size_angst
   return result;
 }
 
+void check_window(const PreparationConfig& preparation) {
+  if (preparation.window && preparation.window_inner >= preparation.window_outer)
+    throw UsageError("--window-inner: the window must start to fall before it ends (--window-outer)");
+}
+
 io::ParticleTable load_for_engine(const std::string& path, const io::LoadOptions& options) {
   io::ParticleTable particles = io::load_particles(path, options);
   if (particles.side % 2 != 0)

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "engine/data/dataset.h"
 #include "io/error.h"
 #include "io/particles.h"
 #include "kernels/runtime/device.h"
@@ -29,6 +30,9 @@ class UsageError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
+
+/// Throws UsageError for a window that ends before it starts to fall.
+void check_window(const PreparationConfig& preparation);
 
 /// A signal ended a command that keeps no checkpoint: exit code 75.
 class Stopped : public std::runtime_error {

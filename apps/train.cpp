@@ -58,6 +58,7 @@ TrainConfig second_stage(const TrainConfig& first, const RefineOptions& refine) 
 }
 
 void check(const TrainOptions& options) {
+  check_window(options.run.preparation);
   if (options.run.half_maps && options.stage.model.latent > 0)
     throw UsageError("--half-maps: half maps need one structure (--zdim 0)");
   if (options.stage.poses == PoseMode::search && options.stage.epochs <= options.stage.random_pose_epochs)

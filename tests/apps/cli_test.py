@@ -109,6 +109,7 @@ class CommandLine(unittest.TestCase):
                  self.train(x, "--poses", "given"), self.train(x, "--half-maps", "--zdim", 1),
                  self.train(x, "--sweep", 3), self.train(x, "--preset", "motion", "--zdim", 0, "--latent-lr", 1),
                  self.train(x, "--zdim", 1, "--latent-start", 2), self.train(x, "--no-window", "--window-inner", 0.5),
+                 self.train(x, "--window-inner", 1.5), ["backproject", self.star, "-o", x, "--window-inner", 0.5],
                  self.train(x, "--zdim", 1, "--latent-lr", 1), self.train(x, "--latents", "z.npy"),
                  self.train(x, "--zdim", 1, "--latents", "z.npy"), self.train(x, "--encoding-sigma", 1),
                  self.train(x, "--zdim", 1, "--latent", "table", "--encoder-width", 8),
