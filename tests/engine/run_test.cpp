@@ -96,7 +96,8 @@ TEST_CASE("Run: the summary tells what the last search epoch did, and a resumed 
   CHECK(summary_of(data / "whole").at("pose_search") == search);
 }
 
-TEST_CASE("Run: with exact slices the bound's part is told and no error of lattice slices") {
+TEST_CASE("Run: with exact slices the bound's part is told and no error of lattice slices" *
+          doctest::test_suite("slow")) {
   const auto device = Device::cpu(2);
   const DataSet data(*device);
   RunConfig config = config_for(data);

@@ -39,7 +39,8 @@ bool reaches_nyquist(const std::vector<double>& curve) { return resolution_px(cu
 
 }  // namespace
 
-TEST_CASE("compare structures: a run that is the truth in another frame reaches Nyquist") {
+TEST_CASE("compare structures: a run that is the truth in another frame reaches Nyquist" *
+          doctest::test_suite("slow")) {
   const auto device = Device::cpu(2);
   auto pairs = pairs_in_two_frames(*device);
   const StructureErrors errors = compare_structures(*device, pairs, side, turned(made, 3));
@@ -56,7 +57,8 @@ TEST_CASE("compare structures: a run that is the truth in another frame reaches 
   CHECK(mean_correlation(swapped[4]) < 0.95);
 }
 
-TEST_CASE("compare structures: a conformation in a frame of its own agrees only when each is aligned") {
+TEST_CASE("compare structures: a conformation in a frame of its own agrees only when each is aligned" *
+          doctest::test_suite("slow")) {
   const auto device = Device::cpu(2);
   auto pairs = pairs_in_two_frames(*device);
   pairs[3].truth = transform_volume(*device, pairs[3].found, side, turned(made, 8));
