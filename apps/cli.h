@@ -122,7 +122,7 @@ inline void add_json(CLI::App& app, bool& json) {
   app.add_flag("--json", json, "for machines: one JSON object a line");
 }
 inline void add_common(CLI::App& app, CommonOptions& common) {
-  add(app, "--device NAME", common.device, "auto, cpu or cuda[:i]; auto is the CPU in this build");
+  add(app, "--device NAME", common.device, "auto, cpu or cuda[:i]; auto: a GPU if there is one");
   add(app, "--threads N", common.threads, "CPU threads; 0: one a core; results do not depend on it")
       ->check(within(0, 1024));
   add_json(app, common.json);

@@ -21,6 +21,9 @@ void add_network(CLI::App& app, TrainOptions& o) {
                    "positional encoding");
   add(app, "--encoding-frequencies E", m.encoding_per_axis, "frequencies an axis; 0: box/2")->check(within(0, 65536));
   add(app, "--encoding-sigma S", m.encoding_sigma, "of gaussian encoding, in box/2")->check(within(tiny, huge));
+  choice<Precision>(app, "--precision", m.precision,
+                    {{"fp32", Precision::fp32}, {"bf16", Precision::bf16}, {"fp16", Precision::fp16}},
+                    "operands of the decoder's products on a GPU, for --width 64, 128 or 256");
 }
 
 void add_schedule(CLI::App& app, TrainOptions& o) {

@@ -1,5 +1,6 @@
 #include "apps/common.h"
 
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -72,11 +73,26 @@ void print_lines(const Json& result, const std::string& prefix) {
 
 std::unique_ptr<Device> open_device(const CommonOptions& options) {
   const std::string& name = options.device;
-  if (name == "auto" || name == "cpu") return Device::cpu(options.threads);
-  const bool digits = name.size() > 5 && name.find_first_not_of("0123456789", 5) == std::string::npos;
-  if (name == "cuda" || (name.starts_with("cuda:") && digits))
-    throw DeviceError("--device " + name +
-                      ": this build has no CUDA backend; repair: use --device cpu, or a build with the preset 'cuda'");
+  if (name == "cpu") return Device::cpu(options.threads);
+  if (name == "auto") {
+    // Without a GPU, a driver or a CUDA backend the same work is done here.
+    try {
+      return Device::cuda(0, options.threads);
+    } catch (const DeviceError&) {
+      return Device::cpu(options.threads);
+    }
+  }
+  int index = 0;
+  const char *first = name.data() + 5, *last = name.data() + name.size();
+  const bool numbered = name.starts_with("cuda:") && name.size() > 5;
+  const auto parsed = numbered ? std::from_chars(first, last, index) : std::from_chars_result{last, std::errc{}};
+  if (name == "cuda" || (numbered && index >= 0 && parsed.ptr == last && parsed.ec == std::errc{})) {
+    try {
+      return Device::cuda(index, options.threads);
+    } catch (const DeviceError& error) {
+      throw DeviceError("--device " + name + ": " + error.what());
+    }
+  }
   throw UsageError("--device " + io::printable(name) + ": unknown; it is auto, cpu, cuda or cuda:INDEX");
 }
 
@@ -89,6 +105,8 @@ int report_errors(bool json, const std::function<int()>& command) {
   } catch (const UsageError& error) {
     return fail(json, io::usage, error.what());
   } catch (const Stopped& error) {
+    return fail(json, io::stopped, error.what());
+  } catch (const DeviceFailure& error) {
     return fail(json, io::stopped, error.what());
   } catch (const DeviceError& error) {
     return fail(json, io::machine, error.what());

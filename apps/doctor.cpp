@@ -74,7 +74,7 @@ int run_doctor(const CommonOptions& options) {
                  {"processor_cores", std::thread::hardware_concurrency()},
                  {"vector_instructions", vector_width()},
                  {"device", device->name()},
-                 {"cuda", "this build has no CUDA backend"},
+                 {"cuda", Device::cuda_report()},
                  {"memory_total", memory_value("MemTotal")},
                  {"memory_available", memory_value("MemAvailable")},
                  {"limit_open_files", limit_text(RLIMIT_NOFILE)},
@@ -90,14 +90,15 @@ int run_doctor(const CommonOptions& options) {
 }
 
 int run_version(bool json) {
+  const Json backends = Device::has_cuda() ? Json{"cpu", "cuda"} : Json{"cpu"};
   const Json result = {{"version", RECON_VERSION},
-                       {"backends", {"cpu"}},
+                       {"backends", backends},
                        {"compiler", std::string("g++ ") + __VERSION__},
                        {"cplusplus", __cplusplus}};
   if (json)
     print_result(result, true);
   else
-    print_result({{"reconstruct", RECON_VERSION}, {"backends", "cpu"}, {"compiler", __VERSION__}}, false);
+    print_result({{"reconstruct", RECON_VERSION}, {"backends", backends}, {"compiler", __VERSION__}}, false);
   return io::ok;
 }
 

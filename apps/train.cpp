@@ -5,6 +5,7 @@
 
 #include "apps/options.h"
 #include "apps/progress.h"
+#include "engine/train/memory_plan.h"
 #include "engine/train/trainer.h"
 #include "io/run_folder.h"
 #include "io/strict_json.h"
@@ -124,35 +125,27 @@ void tell(ProgressDisplay& display, const Json& d, const Contrast& contrast, boo
                     "; " + (d["inverted_by_option"].get<bool>() ? "leave out" : "give") + " --invert");
 }
 
-/// Memory as the run will ask for it, found by asking: what is allocated here is never touched.
-Json memory_plan(const CommonOptions& common, const io::ParticleTable& particles, const RunConfig& config) {
-  const auto device = open_device(common);
-  const PreparationConfig none{.window = false};
-  const int64_t area = int64_t{particles.side} * particles.side;
-  Dataset data =
-      prepare(*device, particles.side, particles.pixel_size_angstrom, std::vector<float>(size_t(area)), {}, none);
-  data.count = particles.size();
-  data.images = Buffer<float>(*device, data.count, data.pixel_count());
-  if (particles.has_ctf && config.preparation.ctf == CtfMode::model)
-    data.ctf = Buffer<CtfParameters>(*device, 1, data.count);
-  const size_t images = device->bytes_in_use();
-  size_t largest = 0;
-  for (const TrainConfig& stage : config.stages) {
-    const Trainer trainer(*device, data, stage);
-    largest = std::max(largest, device->bytes_in_use() - images);
-  }
-  return {{"device", device->name()},
-          {"images_mib", double(images) / 1048576},
-          {"networks_and_search_mib", double(largest) / 1048576},
-          {"note", "a training step adds its activations"}};
+MemoryPlan memory_plan(Device& device, const io::ParticleTable& particles, const RunConfig& config) {
+  return plan_memory(device, particles.side, particles.size(),
+                     particles.has_ctf && config.preparation.ctf == CtfMode::model, config.half_maps, config.stages);
 }
 
-int dry_run(const TrainOptions& options, const io::ParticleTable& particles, const RunConfig& config) {
+Json memory_json(const MemoryPlan& plan, const Device& device) {
+  constexpr double mebibyte = 1048576;
+  Json result = {{"device", device.name()},
+                 {"images_mib", double(plan.images) / mebibyte},
+                 {"peak_mib", double(plan.peak) / mebibyte}};
+  if (plan.free > 0) result["free_mib"] = double(plan.free) / mebibyte;
+  if (!plan.exact) result["note"] = "a training step adds its activations";
+  return result;
+}
+
+int dry_run(Device& device, const TrainOptions& options, const io::ParticleTable& particles, const RunConfig& config) {
   const Contrast contrast = contrast_of(particles, config.preparation);
   Json result = describe(particles, config, contrast);
   if (config.stages.front().poses == PoseMode::given && !particles.has_poses)
     throw io::InputError({.file = config.particles, .field = "_rlnAngleRot", .problem = "the particles have no poses"});
-  result["memory"] = memory_plan(options.common, particles, config);
+  result["memory"] = memory_json(memory_plan(device, particles, config), device);
   ProgressDisplay display(options.common.json);
   if (contrast.looks_wrong) tell(display, result, contrast, options.common.json);
   print_result(result, options.common.json);
@@ -217,9 +210,11 @@ int run_train(const TrainOptions& given) {
   const RunConfig config = run_config(options, particles.side);
   if (config.latents && !std::filesystem::exists(options.output + "/config.json"))  // a resumed run has its table
     read_latents(*config.latents, config.stages.front().model.latent, particles.size());
+  if (config.stages.front().model.precision != Precision::fp32 && !device->state_or_null())
+    throw UsageError("--precision: " + device->name() + " computes in fp32; leave it out, or use --device cuda");
   if (options.dry_run) {
     print_warnings(particles.warnings, json);
-    return dry_run(options, particles, config);
+    return dry_run(*device, options, particles, config);
   }
 
   ProgressDisplay display(json);
@@ -227,6 +222,16 @@ int run_train(const TrainOptions& given) {
   auto folder = io::RunFolder::open(options.output);
   const Contrast contrast = contrast_of(particles, config.preparation);
   tell(display, describe(particles, config, contrast), contrast, json);
+  if (device->state_or_null()) {
+    const MemoryPlan plan = memory_plan(*device, particles, config);
+    check_memory(plan, *device);
+    const Json memory = memory_json(plan, *device);
+    if (json)
+      print_result({{"event", "memory"}, {"memory", memory}}, true);
+    else
+      display.note(device->name() + ": " + bytes_text(double(plan.peak)) + " planned, " +
+                   bytes_text(double(plan.free)) + " free");
+  }
   particles = {};  // the run reads them itself
 
   const RunHooks hooks{.progress = [&](const RunProgress& p) { display.update(p); },

@@ -63,7 +63,7 @@ Var reparameterize(Tape& tape, Var encoded, View<const int32_t> images, uint64_t
   Device& device = tape.device();
   const Var z = tape.variable(encoded.value.rows, encoded.value.cols / 2);
   tape.record(
-      [=, &device, &scalars] {
+      [=, &device] {
         reparameterize(device, Reparameterize{.encoded = encoded.value,
                                               .images = images,
                                               .z = z.value,
@@ -71,7 +71,7 @@ Var reparameterize(Tape& tape, Var encoded, View<const int32_t> images, uint64_t
                                               .seed = seed,
                                               .epoch = scalars.epoch});
       },
-      [=, &device, &scalars] {
+      [=, &device] {
         reparameterize_backward(device, ReparameterizeBackward{.encoded = encoded.value,
                                                                .z = z.value,
                                                                .dz = z.gradient,
@@ -89,9 +89,7 @@ Var gather_latents(Tape& tape, View<const float> table, View<const int32_t> rows
       [=, &device] {
         gather_latents(device, GatherLatents{.table = table, .rows = rows, .z = z.value, .prior = prior});
       },
-      [=, &device, &scalars] {
-        latent_prior(device, LatentPrior{.z = z.value, .dz = z.gradient, .scale = scalars.kl_scale});
-      });
+      [=, &device] { latent_prior(device, LatentPrior{.z = z.value, .dz = z.gradient, .scale = scalars.kl_scale}); });
   return z;
 }
 
@@ -99,7 +97,7 @@ namespace {
 
 DecodeSlices slices_of(const DecoderVars& decoder, View<const Pixel> pixels, int side, View<const float> rotations,
                        Var z) {
-  return {.net = {decoder.shape, decoder.frequencies, decoder.parameters.value},
+  return {.net = {decoder.shape, decoder.frequencies, decoder.parameters.value, decoder.precision},
           .pixels = pixels,
           .rotations = rotations,
           .latents = z.value,
@@ -135,7 +133,7 @@ Var decode(Tape& tape, const DecoderVars& decoder, View<const Pixel> pixels, int
 void squared_error(Tape& tape, Var prediction, View<const float> target, View<const float> ctf,
                    const StepScalars& scalars, View<float> loss) {
   Device& device = tape.device();
-  const auto run = [=, &device](View<float> gradient, float scale) {
+  const auto run = [=, &device](View<float> gradient, Scalar<float> scale) {
     squared_error(device, SquaredError{.prediction = prediction.value,
                                        .target = target,
                                        .ctf = ctf,
@@ -143,7 +141,7 @@ void squared_error(Tape& tape, Var prediction, View<const float> target, View<co
                                        .dprediction = gradient,
                                        .scale = scale});
   };
-  tape.record([=] { run({}, 1); }, [=, &scalars] { run(prediction.gradient, scalars.loss_scale); });
+  tape.record([=] { run({}, 1.0f); }, [=] { run(prediction.gradient, scalars.loss_scale); });
 }
 
 void decode_loss(Tape& tape, const DecoderVars& decoder, View<const Pixel> pixels, int side,
@@ -154,7 +152,7 @@ void decode_loss(Tape& tape, const DecoderVars& decoder, View<const Pixel> pixel
   // The loss is the tape's root, so its gradient is known in the forward pass: everything happens in `backward`, which
   // recomputes nothing that way.
   tape.record([] {},
-              [=, &device, &scalars] {
+              [=, &device] {
                 DecodeSlicesBackward backward{.forward = forward};
                 backward.target = target;
                 backward.ctf = ctf;

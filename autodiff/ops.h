@@ -3,6 +3,7 @@
 #include "autodiff/tape.h"
 #include "kernels/decoder/decoder.h"
 #include "kernels/runtime/philox.h"
+#include "kernels/runtime/scalar.h"
 
 namespace recon {
 
@@ -23,11 +24,11 @@ MlpTensors mlp_tensors(const Parameters& parameters, const std::vector<int>& num
 /// relu after every layer but the last.
 Var mlp(Tape& tape, Var x, const MlpTensors& tensors);
 
-/// Numbers that change from step to step, read when the tape is replayed.
+/// Numbers that change from step to step: fixed ones, or places in device memory that are read when the tape runs.
 struct StepScalars {
-  uint32_t epoch = 0;
-  float loss_scale = 1;  ///< of the summed squared error
-  float kl_scale = 0;    ///< of the summed KL divergence or prior
+  Scalar<uint32_t> epoch = 0u;
+  Scalar<float> loss_scale = 1.0f;  ///< of the summed squared error
+  Scalar<float> kl_scale = 0.0f;    ///< of the summed KL divergence or prior
 };
 
 /// z = μ + σ ε from encoded [B, 2Z], with the KL divergence as a root of the tape: kl [1, B] receives its values.
@@ -43,6 +44,7 @@ struct DecoderVars {
   DecoderShape shape;
   View<const float> frequencies;
   Parameters::Ref parameters;
+  Precision precision = Precision::fp32;
 };
 /// Slices of the decoder at given rotations: [S, P]. z may be empty (homogeneous).
 Var decode(Tape& tape, const DecoderVars& decoder, View<const Pixel> pixels, int side, View<const float> rotations,

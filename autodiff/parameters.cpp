@@ -54,9 +54,16 @@ Parameters::Ref Parameters::module_ref(int module) const {
   return {{values_.view().data + m.offset, 1, m.size}, {gradients_.view().data + m.offset, 1, m.size}};
 }
 
-void Parameters::adam_step(const std::vector<float>& learning_rates, int64_t average_steps) {
-  expect(learning_rates.size() == modules_.size(), "parameters: one learning rate a module");
+Parameters::Step Parameters::next_step(int64_t average_steps) {
   ++steps_;
+  if (average_steps <= 0) return {steps_, 0};
+  ++average_steps_;
+  return {steps_, 1.0f / static_cast<float>(std::min(average_steps_, average_steps))};
+}
+
+void Parameters::adam_step(const std::vector<Scalar<float>>& learning_rates, Scalar<int64_t> number,
+                           Scalar<float> average_rate, bool average) {
+  expect(learning_rates.size() == modules_.size(), "parameters: one learning rate a module");
   for (size_t i = 0; i < modules_.size(); ++i) {
     const auto range = [&](const Buffer<float>& b) {
       return View<float>{b.view().data + modules_[i].offset, 1, modules_[i].size};
@@ -66,12 +73,11 @@ void Parameters::adam_step(const std::vector<float>& learning_rates, int64_t ave
                         .first_moments = range(first_moments_),
                         .second_moments = range(second_moments_),
                         .learning_rate = learning_rates[i],
-                        .step = steps_});
+                        .step = number});
   }
-  if (average_steps <= 0) return;
-  ++average_steps_;
-  const float rate = 1.0f / static_cast<float>(std::min(average_steps_, average_steps));
-  average_weights(*device_, AverageWeights{.parameters = values_.view(), .average = average_.view(), .rate = rate});
+  if (average)
+    average_weights(*device_,
+                    AverageWeights{.parameters = values_.view(), .average = average_.view(), .rate = average_rate});
 }
 
 void Parameters::swap_average() {

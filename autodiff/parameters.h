@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "kernels/runtime/device.h"
+#include "kernels/runtime/scalar.h"
 
 namespace recon {
 
@@ -43,9 +44,16 @@ class Parameters {
   int64_t size() const { return size_; }
   int64_t steps() const { return steps_; }
 
-  /// One Adam step with a learning rate a module; gradients are zeroed. Also follows the weights with a running average
-  /// that forgets over about `average_steps` steps (0: no average kept).
-  void adam_step(const std::vector<float>& learning_rates, int64_t average_steps);
+  /// What the next Adam step needs to know, counted on the host: its number, from 1, and how far the running average of
+  /// the weights, which forgets over about `average_steps` steps (0: none is kept), goes towards the new weights.
+  struct Step {
+    int64_t number = 0;
+    float average_rate = 0;
+  };
+  Step next_step(int64_t average_steps);
+  /// Issues an Adam step with a learning rate a module; gradients are zeroed. The average follows if it is kept.
+  void adam_step(const std::vector<Scalar<float>>& learning_rates, Scalar<int64_t> number, Scalar<float> average_rate,
+                 bool average);
   /// Exchanges the weights with their running average (for evaluation); calling it again undoes it.
   void swap_average();
   bool has_average() const { return average_steps_ > 0; }

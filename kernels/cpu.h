@@ -33,10 +33,12 @@ void pose_best(Device&, const PoseBest&);
 void pose_bound(Device&, const PoseBound&);
 void pose_select(Device&, const PoseSelect&);
 void pose_expand(Device&, const PoseExpand&);
+void pose_count(Device&, const PoseCount&);
 void scatter_volume(Device&, const ScatterVolume&);
 void pad_volume(Device&, const PadVolume&);
 void gather_rows(Device&, const GatherRows&);
 void scatter_rows(Device&, const ScatterRows&);
+void take_row(Device&, const TakeRow&);
 void pose_finalists(Device&, const PoseKept&, const PoseNodes&, int level);
 
 }  // namespace recon::cpu

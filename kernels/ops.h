@@ -1,9 +1,13 @@
 #pragma once
 #include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace recon {
 
 class Device;
+class DeviceState;
 struct Hartley2d;
 struct Hartley3d;
 struct WindowImages;
@@ -33,10 +37,12 @@ struct PoseBest;
 struct PoseBound;
 struct PoseSelect;
 struct PoseExpand;
+struct PoseCount;
 struct ScatterVolume;
 struct PadVolume;
 struct GatherRows;
 struct ScatterRows;
+struct TakeRow;
 struct PoseKept;
 struct PoseNodes;
 
@@ -45,11 +51,14 @@ struct PoseNodes;
 struct Ops {
   const char* name;
 
-  void* (*allocate)(size_t bytes);  ///< 64-byte aligned; null when there is none
-  void (*release)(void*);
-  void (*upload)(void* to_device, const void* from_host, size_t bytes);
-  void (*download)(void* to_host, const void* from_device, size_t bytes);
-  void (*zero)(void* on_device, size_t bytes);
+  std::unique_ptr<DeviceState> (*open)(int index);                 ///< null: the backend keeps nothing
+  std::unique_ptr<DeviceState> (*count)(const DeviceState& like);  ///< of a device that only counts memory
+  std::vector<std::string> (*report)();                            ///< what it finds on this machine, a line each
+  void* (*allocate)(Device&, size_t bytes);                        ///< 64-byte aligned; null when there is none
+  void (*release)(Device&, void*);
+  void (*upload)(Device&, void* to_device, const void* from_host, size_t bytes);
+  void (*download)(Device&, void* to_host, const void* from_device, size_t bytes);
+  void (*zero)(Device&, void* on_device, size_t bytes);
 
   void (*hartley2d)(Device&, const Hartley2d&);
   void (*hartley3d)(Device&, const Hartley3d&);
@@ -80,14 +89,18 @@ struct Ops {
   void (*pose_bound)(Device&, const PoseBound&);
   void (*pose_select)(Device&, const PoseSelect&);
   void (*pose_expand)(Device&, const PoseExpand&);
+  void (*pose_count)(Device&, const PoseCount&);
   void (*scatter_volume)(Device&, const ScatterVolume&);
   void (*pad_volume)(Device&, const PadVolume&);
   void (*gather_rows)(Device&, const GatherRows&);
   void (*scatter_rows)(Device&, const ScatterRows&);
+  void (*take_row)(Device&, const TakeRow&);
   void (*pose_finalists)(Device&, const PoseKept&, const PoseNodes&, int level);
 };
 
 /// The table of the CPU backend: kernels/ops_cpu.cpp.
 const Ops& cpu_ops();
+/// The table of the CUDA backend (kernels/ops_cuda.cu), null in a build without one (kernels/ops_cuda_absent.cpp).
+const Ops* cuda_ops();
 
 }  // namespace recon

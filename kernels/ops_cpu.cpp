@@ -10,11 +10,14 @@ namespace recon {
 const Ops& cpu_ops() {
   static const Ops table = {
       .name = "cpu",
-      .allocate = [](size_t bytes) { return std::aligned_alloc(64, (bytes + 63) / 64 * 64); },
-      .release = std::free,
-      .upload = [](void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); },
-      .download = [](void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); },
-      .zero = [](void* pointer, size_t bytes) { std::memset(pointer, 0, bytes); },
+      .open = nullptr,
+      .count = nullptr,
+      .report = [] { return std::vector<std::string>{}; },
+      .allocate = [](Device&, size_t bytes) { return std::aligned_alloc(64, (bytes + 63) / 64 * 64); },
+      .release = [](Device&, void* pointer) { std::free(pointer); },
+      .upload = [](Device&, void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); },
+      .download = [](Device&, void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); },
+      .zero = [](Device&, void* pointer, size_t bytes) { std::memset(pointer, 0, bytes); },
       .hartley2d = cpu::hartley2d,
       .hartley3d = cpu::hartley3d,
       .window_images = cpu::window_images,
@@ -44,10 +47,12 @@ const Ops& cpu_ops() {
       .pose_bound = cpu::pose_bound,
       .pose_select = cpu::pose_select,
       .pose_expand = cpu::pose_expand,
+      .pose_count = cpu::pose_count,
       .scatter_volume = cpu::scatter_volume,
       .pad_volume = cpu::pad_volume,
       .gather_rows = cpu::gather_rows,
       .scatter_rows = cpu::scatter_rows,
+      .take_row = cpu::take_row,
       .pose_finalists = cpu::pose_finalists,
   };
   // The pool's threads each call BLAS on their own tile; BLAS must not start threads of its own.

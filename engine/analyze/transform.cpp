@@ -8,6 +8,7 @@
 #include "engine/geometry/band_limited.h"
 #include "engine/geometry/so3_grid.h"
 #include "kernels/fourier/fourier.h"
+#include "kernels/runtime/host_access.h"
 
 namespace recon {
 namespace {
@@ -59,10 +60,13 @@ std::vector<float> fourier_crop(Device& device, std::span<const float> volume, i
   whole.upload(volume);
   hartley(device, Hartley3d{.volume = whole.view(), .hartley = whole.view(), .side = side});
   const int64_t offset = (side - small) / 2;
-  for (int64_t z = 0; z < small; ++z)
-    for (int64_t y = 0; y < small; ++y)
-      std::copy_n(&whole.view()[((z + offset) * side + y + offset) * side + offset], small,
-                  &part.view()[(z * small + y) * small]);
+  {
+    const auto from = host_read(device, whole.view());
+    const auto to = host_write(device, part.view());
+    for (int64_t z = 0; z < small; ++z)
+      for (int64_t y = 0; y < small; ++y)
+        std::copy_n(&from[((z + offset) * side + y + offset) * side + offset], small, &to[(z * small + y) * small]);
+  }
   hartley(device, Hartley3d{.volume = part.view(), .hartley = part.view(), .side = small});
   return part.download();
 }
@@ -197,18 +201,19 @@ std::vector<float> transform_volume(Device& device, std::span<const float> volum
                                     const Alignment& alignment) {
   const BandLimitedVolume source(device, volume, side);
   const int half = side / 2;
-  Buffer<float> out(device, int64_t(side) * side, side);
-  out.zero();
+  std::vector<float> values(static_cast<size_t>(int64_t(side) * side * side), 0.0f);
   const float scale = 1.0f / (float(side) * float(side) * float(side));
   device.threads().run(half + 1, [&](int64_t kz, int) {
     for (int64_t ky = kz == 0 ? 0 : -half; ky < half; ++ky)
       for (int64_t kx = kz == 0 && ky == 0 ? 0 : -half; kx < half; ++kx) {
         if (kx * kx + ky * ky + kz * kz >= int64_t(half) * half) continue;
         const auto pair = transformed_pair(source, side, alignment, {double(kx), double(ky), double(kz)});
-        out.view()[((half + kz) * side + half + ky) * side + half + kx] = scale * pair[0];
-        out.view()[((half - kz) * side + half - ky) * side + half - kx] = scale * pair[1];
+        values[static_cast<size_t>(((half + kz) * side + half + ky) * side + half + kx)] = scale * pair[0];
+        values[static_cast<size_t>(((half - kz) * side + half - ky) * side + half - kx)] = scale * pair[1];
       }
   });
+  Buffer<float> out(device, int64_t(side) * side, side);
+  out.upload(values);
   hartley(device, Hartley3d{.volume = out.view(), .hartley = out.view(), .side = side});
   return out.download();
 }

@@ -6,6 +6,7 @@
 
 #include "engine/analyze/fsc.h"
 #include "kernels/fourier/fourier.h"
+#include "kernels/runtime/host_access.h"
 
 namespace recon {
 namespace {
@@ -97,14 +98,17 @@ void filter_shells(Device& device, View<float> volume, int side, const std::vect
   hartley(device, Hartley3d{.volume = volume, .hartley = volume, .side = side});
   const int half = side / 2;
   const double scale = 1.0 / (double(side) * side * side);
-  for_planes(device, side, [&](int64_t plane, int64_t at) {
-    for (int64_t y = -half; y < half; ++y)
-      for (int64_t x = -half; x < half; ++x, ++at) {
-        const int64_t z = plane - half, squared = x * x + y * y + z * z;
-        const auto shell = static_cast<size_t>(std::sqrt(static_cast<double>(squared)) + 0.5);
-        volume[at] = squared < int64_t(half) * half ? static_cast<float>(scale * gain[shell] * volume[at]) : 0;
-      }
-  });
+  {
+    const auto values = host_update(device, volume);
+    for_planes(device, side, [&](int64_t plane, int64_t at) {
+      for (int64_t y = -half; y < half; ++y)
+        for (int64_t x = -half; x < half; ++x, ++at) {
+          const int64_t z = plane - half, squared = x * x + y * y + z * z;
+          const auto shell = static_cast<size_t>(std::sqrt(static_cast<double>(squared)) + 0.5);
+          values[at] = squared < int64_t(half) * half ? static_cast<float>(scale * gain[shell] * values[at]) : 0;
+        }
+    });
+  }
   hartley(device, Hartley3d{.volume = volume, .hartley = volume, .side = side});
 }
 
@@ -150,20 +154,23 @@ void Backprojection::insert_batch(const BackprojectImages& a, int64_t first, int
                            .out = ctf.view(),
                            .side = side_,
                            .pixel_size_angstrom = a.pixel_size_angstrom});
+  }
+  const auto values = host_update(device_, centred.view()), squares = host_update(device_, ctf.view());
+  if (!a.ctf.empty())
     device_.threads().for_range(count * pixels, 1 << 14, [&](int64_t from, int64_t to) {
       for (int64_t i = from; i < to; ++i) {
-        centred.view()[i] *= ctf.view()[i];
-        ctf.view()[i] *= ctf.view()[i];
+        values[i] *= squares[i];
+        squares[i] *= squares[i];
       }
     });
-  }
+  const auto places = host_read(device_, a.pixels);
   std::vector<uint8_t> halves(static_cast<size_t>(count));
   for (int64_t n = 0; n < count; ++n)
     halves[static_cast<size_t>(n)] =
         a.half_set.empty() ? static_cast<uint8_t>((inserted_ + n) & 1) : a.half_set[static_cast<size_t>(first + n)];
-  const SlabJob job{centred.view().data,
-                    ctf.view().data,
-                    a.pixels.data,
+  const SlabJob job{values.data(),
+                    squares.data(),
+                    places.data(),
                     pixels,
                     a.rotations.subspan(static_cast<size_t>(first), static_cast<size_t>(count)),
                     halves.data(),
@@ -211,22 +218,29 @@ Backprojection::Filter Backprojection::plain_filter(const Sums& sums) const {
 std::vector<float> Backprojection::solve(const Sums& sums, const Filter& filter) {
   const int m = padded_, offset = (m - side_) / 2;
   Buffer<float> grid(device_, int64_t(m) * m, m), volume(device_, int64_t(side_) * side_, side_);
-  for_grid(m, options_.oversampling, [&](int64_t at, size_t shell) {
-    const size_t i = static_cast<size_t>(at);
-    const bool known = shell < filter.constant.size() && sums.weight[i] > 0;
-    grid.view()[at] = known ? static_cast<float>(sums.data[i] / (sums.weight[i] + filter.constant[shell])) : 0.0f;
-  });
+  {
+    const auto divided = host_write(device_, grid.view());
+    for_grid(m, options_.oversampling, [&](int64_t at, size_t shell) {
+      const size_t i = static_cast<size_t>(at);
+      const bool known = shell < filter.constant.size() && sums.weight[i] > 0;
+      divided[at] = known ? static_cast<float>(sums.data[i] / (sums.weight[i] + filter.constant[shell])) : 0.0f;
+    });
+  }
   hartley(device_, Hartley3d{.volume = grid.view(), .hartley = grid.view(), .side = m});
   const auto window = trilinear_window(side_, m);
   const double scale = 1.0 / (double(m) * m * m);
-  for_planes(device_, side_, [&](int64_t z, int64_t at) {
-    for (int64_t y = 0; y < side_; ++y)
-      for (int64_t x = 0; x < side_; ++x, ++at) {
-        const double correction = double(window[size_t(z)]) * window[size_t(y)] * window[size_t(x)];
-        const float value = grid.view()[((z + offset) * m + y + offset) * m + x + offset];
-        volume.view()[at] = static_cast<float>(scale * value / correction);
-      }
-  });
+  {
+    const auto from = host_read(device_, grid.view());
+    const auto to = host_write(device_, volume.view());
+    for_planes(device_, side_, [&](int64_t z, int64_t at) {
+      for (int64_t y = 0; y < side_; ++y)
+        for (int64_t x = 0; x < side_; ++x, ++at) {
+          const double correction = double(window[size_t(z)]) * window[size_t(y)] * window[size_t(x)];
+          const float value = from[((z + offset) * m + y + offset) * m + x + offset];
+          to[at] = static_cast<float>(scale * value / correction);
+        }
+    });
+  }
   filter_shells(device_, volume.view(), side_, filter.gain);
   return volume.download();
 }

@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include "kernels/fourier/fourier.h"
+#include "kernels/runtime/host_access.h"
 
 namespace recon {
 namespace {
@@ -44,19 +45,23 @@ BandLimitedVolume::BandLimitedVolume(Device& device, std::span<const float> volu
   for (int i = 0; i < side; ++i) inverse[static_cast<size_t>(i)] = 1 / window_transform(double(i - side / 2) / m, taps);
   Buffer<float> grid(device, int64_t(m) * m, m);
   grid.zero();
-  size_t from = 0;
-  for (int z = 0; z < side; ++z)
-    for (int y = 0; y < side; ++y)
-      for (int x = 0; x < side; ++x, ++from)
-        grid.view()[((int64_t(z) + offset) * m + y + offset) * m + x + offset] =
-            static_cast<float>(volume[from] * inverse[static_cast<size_t>(z)] * inverse[static_cast<size_t>(y)] *
-                               inverse[static_cast<size_t>(x)]);
+  {
+    const auto values = host_update(device, grid.view());
+    size_t from = 0;
+    for (int z = 0; z < side; ++z)
+      for (int y = 0; y < side; ++y)
+        for (int x = 0; x < side; ++x, ++from)
+          values[((int64_t(z) + offset) * m + y + offset) * m + x + offset] =
+              static_cast<float>(volume[from] * inverse[static_cast<size_t>(z)] * inverse[static_cast<size_t>(y)] *
+                                 inverse[static_cast<size_t>(x)]);
+  }
   hartley(device, Hartley3d{.volume = grid.view(), .hartley = grid.view(), .side = m});
+  const auto values = host_read(device, grid.view());
   lattice_.resize(static_cast<size_t>(stride_ * stride_ * stride_));
   device.threads().run(stride_, [&](int64_t z, int) {
     for (int64_t y = 0; y < stride_; ++y)
       for (int64_t x = 0; x < stride_; ++x)
-        lattice_[static_cast<size_t>((z * stride_ + y) * stride_ + x)] = grid.view()[((z % m) * m + y % m) * m + x % m];
+        lattice_[static_cast<size_t>((z * stride_ + y) * stride_ + x)] = values[((z % m) * m + y % m) * m + x % m];
   });
   table_.resize(static_cast<size_t>(taps / 2 * table_step + 2));
   for (size_t i = 0; i < table_.size(); ++i) {

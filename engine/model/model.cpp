@@ -86,11 +86,11 @@ Model::Model(Device& device, const ModelConfig& config, int64_t encoder_inputs, 
 }
 
 DecoderVars Model::decoder_vars() const {
-  return {shape_, frequencies_.view(), parameters_.module_ref(decoder_module_)};
+  return {shape_, frequencies_.view(), parameters_.module_ref(decoder_module_), config_.precision};
 }
 
 DecoderNet Model::decoder_net() const {
-  return {shape_, frequencies_.view(), parameters_.module_ref(decoder_module_).value};
+  return {shape_, frequencies_.view(), parameters_.module_ref(decoder_module_).value, config_.precision};
 }
 
 MlpTensors Model::encoder() const { return mlp_tensors(parameters_, encoder_tensors_, config_.residual); }

@@ -69,6 +69,22 @@ PoseSearch::Lists PoseSearch::grid_lists(int level, int shift_subdivisions) cons
   return out;
 }
 
+namespace {
+
+/// Images that are searched together: as configured on the CPU, whose cores take them one by one; on a device with
+/// memory of its own enough to fill it, in at most a quarter of what is free.
+int chunk_images(const Device& device, const SearchConfig& config, int64_t pixels, int64_t base_pixels) {
+  if (!device.state_or_null()) return config.chunk_images;
+  constexpr int64_t most = 512;
+  const int64_t rotations = so3_size(config.base_level), shifts = int64_t{config.shift_grid} * config.shift_grid;
+  const int64_t slices = (8 * config.max_kept + 3) * pixels + rotations * base_pixels, scores = rotations * shifts;
+  const auto an_image = static_cast<size_t>(slices + scores) * sizeof(float);
+  const auto fitting = static_cast<int64_t>(device.state_or_null()->free_bytes() / 4 / an_image);
+  return static_cast<int>(std::clamp<int64_t>(fitting, 1, most));
+}
+
+}  // namespace
+
 PoseSearch::PoseSearch(Device& device, const SearchConfig& config, int side, const std::vector<Pixel>& host_pixels,
                        View<const Pixel> pixels)
     : device_(&device), config_(config), side_(side), host_pixels_(host_pixels), pixels_(pixels) {
@@ -76,6 +92,7 @@ PoseSearch::PoseSearch(Device& device, const SearchConfig& config, int side, con
   expect(config.max_kept >= 1 && config.subdivisions >= 1 && config.band_steps >= 2,
          "search: configuration out of range");
   set_band(config.band_min, config.band_max);
+  config_.chunk_images = chunk_images(device, config, pixels_.size(), level_pixels(0));
   const int64_t chunk = config_.chunk_images, keep = config_.max_kept, all = pixels_.size();
   base_ = grid_lists(config_.base_level, 0);
   children_ = make_lists(chunk, 8 * keep, 9 * keep);
@@ -91,6 +108,8 @@ PoseSearch::PoseSearch(Device& device, const SearchConfig& config, int side, con
   kept_shifts_ = Buffer<ShiftNode>(device, chunk, keep);
   kept_count_ = Buffer<int32_t>(device, 1, chunk);
   kept_below_ = Buffer<int32_t>(device, 1, chunk);
+  counts_ = Buffer<int64_t>(device, config_.subdivisions + 1, 6);
+  counts_.zero();
 }
 
 void PoseSearch::set_band(double band_min, double band_max) {
@@ -192,7 +211,7 @@ void PoseSearch::run_chunk(SliceSource& source, SliceSource* exact, View<const f
                                    .shift_unit_px = shift_unit_px()});
     if (level < config_.subdivisions) select_level(source, nodes, scores, images, ctf, level);
   }
-  count_candidates(nodes, config_.subdivisions, count);
+  count_level(nodes, config_.subdivisions, count, false);
   finish(exact, nodes, scores, images, ctf, matrices, shifts);
 }
 
@@ -224,7 +243,7 @@ void PoseSearch::select_level(SliceSource& source, const PoseNodes& nodes, View<
       *device_,
       PoseSelect{
           .nodes = nodes, .scores = scores, .bound = bound, .kept = kept(count), .per_rotation = config_.per_rotation});
-  count_survivors(count_candidates(nodes, level, count), count);
+  count_level(nodes, level, count, true);
 }
 
 void PoseSearch::finish(SliceSource* exact, const PoseNodes& nodes, View<float> scores, View<const float> images,
@@ -270,28 +289,23 @@ void PoseSearch::finish(SliceSource* exact, const PoseNodes& nodes, View<float> 
   pose_best(*device_, best);
 }
 
-SearchStatistics::Level& PoseSearch::count_candidates(const PoseNodes& nodes, int level, int64_t images) {
-  if (statistics_.levels.size() <= static_cast<size_t>(level))
-    statistics_.levels.resize(static_cast<size_t>(level) + 1);
-  auto& sums = statistics_.levels[static_cast<size_t>(level)];
-  const Lists& lists = nodes.shared ? base_ : children_;
-  const auto rotations = lists.rotation_count.download(), shifts = lists.shift_count.download();
-  for (int64_t b = 0; b < images; ++b) {
-    const auto list = static_cast<size_t>(nodes.shared ? 0 : b);
-    ++sums.images;
-    sums.scored += int64_t{rotations[list]} * shifts[list];
-    sums.competing += config_.per_rotation ? rotations[list] : int64_t{rotations[list]} * shifts[list];
-  }
-  return sums;
+void PoseSearch::count_level(const PoseNodes& nodes, int level, int64_t images, bool selected) {
+  const PoseKept survivors = kept(images);
+  pose_count(*device_, PoseCount{.nodes = nodes,
+                                 .below = selected ? survivors.below : View<int32_t>{},
+                                 .count = selected ? survivors.count : View<int32_t>{},
+                                 .sums = counts_.rows(level, 1),
+                                 .images = images,
+                                 .cap = config_.max_kept,
+                                 .per_rotation = config_.per_rotation});
 }
 
-void PoseSearch::count_survivors(SearchStatistics::Level& sums, int64_t images) const {
-  const auto below = kept_below_.download(), count = kept_count_.download();
-  for (size_t b = 0; b < static_cast<size_t>(images); ++b) {
-    sums.below_bound += below[b];
-    sums.kept += count[b];
-    sums.capped += below[b] > config_.max_kept;
-  }
+SearchStatistics PoseSearch::statistics() const {
+  const auto sums = counts_.download();
+  SearchStatistics out;
+  for (size_t i = 0; i < sums.size() && sums[i] > 0; i += 6)
+    out.levels.push_back({sums[i], sums[i + 1], sums[i + 2], sums[i + 3], sums[i + 4], sums[i + 5]});
+  return out;
 }
 
 void PoseSearch::exhaustive(SliceSource& source, int level, int shift_subdivisions, View<const float> images,

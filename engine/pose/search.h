@@ -57,8 +57,9 @@ class PoseSearch {
                   View<const float> ctf, View<float> matrices, View<float> shifts);
 
   const SearchConfig& config() const { return config_; }
-  const SearchStatistics& statistics() const { return statistics_; }
-  void reset_statistics() { statistics_ = {}; }
+  /// Since the last reset; waits for the device.
+  SearchStatistics statistics() const;
+  void reset_statistics() { counts_.zero(); }
   /// Changes the bands for the next searches (frequency marching over epochs).
   void set_band(double band_min, double band_max);
   /// Number of pixels within the band of a level.
@@ -84,8 +85,7 @@ class PoseSearch {
                     View<const float> ctf, int level);
   void finish(SliceSource* exact, const PoseNodes& nodes, View<float> scores, View<const float> images,
               View<const float> ctf, View<float> matrices, View<float> shifts);
-  SearchStatistics::Level& count_candidates(const PoseNodes& nodes, int level, int64_t images);
-  void count_survivors(SearchStatistics::Level& sums, int64_t images) const;
+  void count_level(const PoseNodes& nodes, int level, int64_t images, bool selected);
   View<const int32_t> image_of(int64_t images, int64_t rotations);
 
   Device* device_;
@@ -100,7 +100,7 @@ class PoseSearch {
   Buffer<ShiftNode> kept_shifts_;
   Buffer<int32_t> kept_count_, kept_below_;
   std::map<int64_t, Buffer<int32_t>> image_of_;  ///< by rotations an image
-  SearchStatistics statistics_;
+  Buffer<int64_t> counts_;                       ///< [levels, 6], sums of PoseCount
 };
 
 }  // namespace recon

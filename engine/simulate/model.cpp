@@ -49,6 +49,7 @@ std::vector<float> model_volume(Device& device, const GaussianModel& model, doub
                    &factors[(3 * b + axis) * width]);
   Buffer<float> volume(device, int64_t(side) * side, side);
   const double scale = 1.0 / (double(side) * side * side);
+  std::vector<float> values(static_cast<size_t>(volume.size()));
   device.threads().run(side, [&](int64_t z, int) {
     std::vector<double> row(width);
     for (int64_t y = 0; y < side; ++y) {
@@ -62,11 +63,12 @@ std::vector<float> model_volume(Device& device, const GaussianModel& model, doub
       }
       for (int64_t x = 0; x < side; ++x) {
         const int64_t squared = (x - half) * (x - half) + (y - half) * (y - half) + (z - half) * (z - half);
-        volume.view()[(z * side + y) * side + x] =
+        values[static_cast<size_t>((z * side + y) * side + x)] =
             squared < int64_t(half) * half ? static_cast<float>(scale * row[size_t(x)]) : 0;
       }
     }
   });
+  volume.upload(values);
   hartley(device, Hartley3d{.volume = volume.view(), .hartley = volume.view(), .side = side});
   return volume.download();
 }

@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "kernels/fourier/fourier.h"
+#include "kernels/runtime/host_access.h"
 
 namespace recon {
 namespace {
@@ -152,13 +153,16 @@ void render(Device& device, const Projectable& particle, std::span<const ImageTr
   expect(images.rows == static_cast<int64_t>(truths.size()) && images.cols == int64_t(side) * side,
          "simulate: images must be [truths, side*side]");
   const float scale = 1.0f / (float(side) * float(side));
-  device.threads().run(images.rows, [&](int64_t n, int) {
-    const ImageTruth& truth = truths[static_cast<size_t>(n)];
-    float* image = images.row(n);
-    particle.project(truth, image);
-    if (pixel_size_angstrom > 0) apply_ctf(truth.ctf, side, pixel_size_angstrom, image);
-    for (int64_t i = 0; i < images.cols; ++i) image[i] *= scale;
-  });
+  {
+    const auto values = host_write(device, images);
+    device.threads().run(images.rows, [&](int64_t n, int) {
+      const ImageTruth& truth = truths[static_cast<size_t>(n)];
+      float* image = values.view().row(n);
+      particle.project(truth, image);
+      if (pixel_size_angstrom > 0) apply_ctf(truth.ctf, side, pixel_size_angstrom, image);
+      for (int64_t i = 0; i < images.cols; ++i) image[i] *= scale;
+    });
+  }
   hartley(device, Hartley2d{.images = images, .hartley = images, .side = side});
 }
 
@@ -175,8 +179,9 @@ double variance(std::span<const float> images) {
 
 void add_noise(Device& device, View<float> images, int64_t first, double sigma, uint64_t seed) {
   const Philox philox{seed, Purpose::simulate_noise};
+  const auto values = host_update(device, images);
   device.threads().run(images.rows, [&](int64_t n, int) {
-    float* image = images.row(n);
+    float* image = values.view().row(n);
     for (int64_t i = 0; i < images.cols; i += 4) {
       const u32x4 words = philox.draw(static_cast<uint64_t>(first + n), static_cast<uint32_t>(i / 4));
       for (int64_t j = 0; j < std::min<int64_t>(4, images.cols - i); ++j)

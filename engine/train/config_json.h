@@ -20,9 +20,13 @@ NLOHMANN_JSON_SERIALIZE_ENUM(NoiseMode, {{NoiseMode::white, "white"}, {NoiseMode
 NLOHMANN_JSON_SERIALIZE_ENUM(CtfMode,
                              {{CtfMode::none, "none"}, {CtfMode::model, "model"}, {CtfMode::phase_flip, "phase-flip"}})
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ModelConfig, side, latent, source, decoder_layers, decoder_width, encoder_layers,
-                                   encoder_width, residual, half_space, encoding, encoding_per_axis, encoding_sigma,
-                                   seed)
+NLOHMANN_JSON_SERIALIZE_ENUM(Precision,
+                             {{Precision::fp32, "fp32"}, {Precision::bf16, "bf16"}, {Precision::fp16, "fp16"}})
+
+// What a run's config.json of an earlier version does not name keeps its default.
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ModelConfig, side, latent, source, decoder_layers, decoder_width,
+                                                encoder_layers, encoder_width, residual, half_space, encoding,
+                                                encoding_per_axis, encoding_sigma, seed, precision)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SearchConfig, base_level, subdivisions, shift_extent_px, shift_grid, band_min,
                                    band_max, band_steps, max_kept, bound, per_rotation, overlapping_shifts, finalists,
                                    chunk_images)

@@ -9,7 +9,7 @@
 #include "engine/geometry/lattice.h"
 #include "engine/geometry/rotation.h"
 #include "engine/train/shuffle.h"
-#include "kernels/adam/adam.h"
+#include "engine/train/trainer_step.h"
 #include "kernels/loss/loss.h"
 #include "kernels/table/table.h"
 
@@ -44,17 +44,6 @@ std::vector<float> noise_weights(const std::vector<Pixel>& pixels, const std::ve
 
 }  // namespace
 
-/// A minibatch's arrays and its tape. Recorded once for a shape, replayed with new image numbers.
-struct Trainer::Step {
-  explicit Step(Device& device) : tape(device) {}
-  int64_t batch = 0, pixels = 0;
-  Buffer<int32_t> images;
-  Buffer<float> matrices, shifts, target, ctf, encoder_input, loss, kl;
-  Buffer<double> sums;  ///< [1, 2]: loss, kl, added up over the steps of a group
-  Var z;
-  Tape tape;
-};
-
 Trainer::Trainer(Device& device, const Dataset& data, const TrainConfig& config)
     : device_(&device), data_(&data), config_(config) {
   config_.model.side = data.side;
@@ -65,6 +54,12 @@ Trainer::Trainer(Device& device, const Dataset& data, const TrainConfig& config)
   for (size_t i = 0; i < identity.size(); i += 9) identity[i] = identity[i + 4] = identity[i + 8] = 1;
   matrices_.upload(identity);
   shifts_.zero();
+  schedule_ = Buffer<int32_t>(device, (group_images() + config_.batch - 1) / config_.batch,
+                              (step_record_words + config_.batch + 1) / 2 * 2);
+  cursor_on_device_ = Buffer<int32_t>(device, 1, 1);
+  now_ = Buffer<int32_t>(device, 1, schedule_.view().cols);
+  sums_ = Buffer<double>(device, 1, 2);
+  sums_.zero();
   weights_ = Buffer<float>(device, std::vector<float>(static_cast<size_t>(data.pixel_count()), 1.0f));
   if (config_.poses == PoseMode::search) {
     search_ = std::make_unique<PoseSearch>(device, config_.search, data.side, data.host_pixels, data.pixels.view());
@@ -128,8 +123,7 @@ void Trainer::begin_epoch() {
 bool Trainer::step_group() {
   if (finished()) return false;
   if (cursor_ == 0 || order_epoch_ != epoch_) begin_epoch();
-  const int64_t group = config_.poses == PoseMode::given ? 50 * config_.batch : config_.macro_batch;
-  const int64_t count = std::min<int64_t>(group, data_->count - cursor_);
+  const int64_t count = std::min<int64_t>(group_images(), data_->count - cursor_);
   const std::vector<int32_t> images(order_.begin() + cursor_, order_.begin() + cursor_ + count);
   const Stage now = stage(epoch_);
   auto start = std::chrono::steady_clock::now();
@@ -137,16 +131,11 @@ bool Trainer::step_group() {
   if (now == Stage::search) search_group(images);
   report_.search_seconds += seconds_since(start);
   start = std::chrono::steady_clock::now();
-  for (int64_t first = 0; first < count; first += config_.batch) {
-    const int64_t last = std::min<int64_t>(count, first + config_.batch);
-    train_batch({images.begin() + first, images.begin() + last});
-  }
-  for (auto& [shape, step] : steps_) {
-    const auto sums = step->sums.download();
-    loss_sum_ += sums[0];
-    kl_sum_ += sums[1];
-    step->sums.zero();
-  }
+  train_group(images);
+  const auto sums = sums_.download();
+  loss_sum_ += sums[0];
+  kl_sum_ += sums[1];
+  sums_.zero();
   report_.train_seconds += seconds_since(start);
   cursor_ += count;
   report_.images = cursor_;
@@ -186,93 +175,6 @@ void Trainer::random_poses(const std::vector<int32_t>& images) {
   some.upload(matrices);
   const Buffer<int32_t> rows(*device_, images);
   scatter_rows(*device_, ScatterRows{.from = some.view(), .rows = rows.view(), .to = matrices_.view()});
-}
-
-Trainer::Step& Trainer::step_for(int64_t batch, int64_t pixels) {
-  auto& step = steps_[{batch, pixels}];
-  if (!step) {
-    step = std::make_unique<Step>(*device_);
-    step->batch = batch;
-    step->pixels = pixels;
-    record_step(*step);
-  }
-  return *step;
-}
-
-void Trainer::record_step(Step& s) {
-  Device& d = *device_;
-  const ModelConfig& m = config_.model;
-  const int64_t all = data_->pixel_count();
-  const bool encoder = m.source == LatentSource::encoder;
-  s.images = Buffer<int32_t>(d, 1, s.batch);
-  s.matrices = Buffer<float>(d, s.batch, 9);
-  s.shifts = Buffer<float>(d, s.batch, 2);
-  s.target = Buffer<float>(d, s.batch, s.pixels);
-  s.loss = Buffer<float>(d, 1, s.batch);
-  s.kl = Buffer<float>(d, 1, s.batch);
-  s.sums = Buffer<double>(d, 1, 2);
-  s.sums.zero();
-  const bool weighted = config_.noise != NoiseMode::white;
-  if (!data_->ctf.empty() || weighted) s.ctf = Buffer<float>(d, s.batch, encoder ? all : s.pixels);
-  if (encoder) s.encoder_input = Buffer<float>(d, s.batch, all);
-  const View<const int32_t> rows = s.images.view();
-  s.tape.record([this, &s] { load_minibatch(s); }, {});
-  if (encoder) {
-    const Var encoded = mlp(s.tape, Tape::constant(s.encoder_input.view()), model_->encoder());
-    s.z = reparameterize(s.tape, encoded, rows, config_.seed, scalars_, s.kl.view());
-  } else if (m.source == LatentSource::table) {
-    s.z = gather_latents(s.tape, model_->table().values.view(), rows, scalars_, s.kl.view());
-  }
-  const View<const float> ctf =
-      s.ctf.empty() ? View<const float>{} : View<const float>(s.ctf.shaped(s.batch, s.pixels));
-  const View<const Pixel> band{data_->pixels.view().data, 1, s.pixels};
-  decode_loss(s.tape, model_->decoder_vars(), band, data_->side, s.matrices.view(), s.z, s.target.view(), ctf, scalars_,
-              s.loss.view());
-}
-
-void Trainer::load_minibatch(Step& s) {
-  const View<const Pixel> band{data_->pixels.view().data, 1, s.pixels};
-  const View<const int32_t> rows = s.images.view();
-  gather_rows(*device_, GatherRows{.from = matrices_.view(), .rows = rows, .to = s.matrices.view()});
-  gather_rows(*device_, GatherRows{.from = shifts_.view(), .rows = rows, .to = s.shifts.view()});
-  shift_images(*device_, ShiftImages{.images = data_->images.view(),
-                                     .source = rows,
-                                     .shifts = s.shifts.view(),
-                                     .pixels = band,
-                                     .out = s.target.view(),
-                                     .side = data_->side});
-  if (!s.encoder_input.empty()) load_encoder_input(rows, s.shifts.view(), s.encoder_input.view(), s.ctf.view());
-  if (s.ctf.empty()) return;
-  const View<float> ctf = s.ctf.shaped(s.batch, s.pixels);
-  load_ctf(rows, band, ctf);
-  if (config_.noise == NoiseMode::white) return;
-  // The likelihood's weights: both sides of the squared error are multiplied by their square roots.
-  scale_pixels(*device_, ScalePixels{.in = s.target.view(), .factors = weights_.view(), .out = s.target.view()});
-  scale_pixels(*device_,
-               ScalePixels{.in = data_->ctf.empty() ? View<float>{} : ctf, .factors = weights_.view(), .out = ctf});
-}
-
-void Trainer::load_ctf(View<const int32_t> rows, View<const Pixel> pixels, View<float> out) {
-  if (data_->ctf.empty()) return;
-  evaluate_ctf(*device_, EvaluateCtf{.parameters = data_->ctf.view(),
-                                     .source = rows,
-                                     .pixels = pixels,
-                                     .out = out,
-                                     .side = data_->side,
-                                     .pixel_size_angstrom = static_cast<float>(data_->pixel_size_angstrom)});
-}
-
-void Trainer::load_encoder_input(View<const int32_t> rows, View<const float> shifts, View<float> out, View<float> ctf) {
-  // Centred when the poses are given (appendix C), as it is when they are searched.
-  shift_images(*device_, ShiftImages{.images = data_->images.view(),
-                                     .source = rows,
-                                     .shifts = config_.poses == PoseMode::given ? shifts : View<const float>{},
-                                     .pixels = data_->pixels.view(),
-                                     .out = out,
-                                     .side = data_->side});
-  if (data_->ctf.empty()) return;
-  load_ctf(rows, data_->pixels.view(), ctf);
-  phase_flip(*device_, PhaseFlip{.in = out, .ctf = ctf, .out = out});
 }
 
 void Trainer::estimate_noise() {
@@ -318,44 +220,8 @@ void Trainer::estimate_noise() {
   weights_.upload(noise_weights(data_->host_pixels, sums.download()));
 }
 
-void Trainer::train_batch(const std::vector<int32_t>& images) {
-  const auto batch = static_cast<int64_t>(images.size());
-  const int64_t pixels = pixels_within(data_->host_pixels, band(epoch_));
-  Step& s = step_for(batch, pixels);
-  const double values = static_cast<double>(batch * pixels);
-  const double warm =
-      config_.kl_warmup_epochs > 0
-          ? std::min(1.0, (epoch_ + double(cursor_) / static_cast<double>(data_->count)) / config_.kl_warmup_epochs)
-          : 1.0;
-  scalars_ = {.epoch = static_cast<uint32_t>(epoch_),
-              .loss_scale = static_cast<float>(1 / values),
-              .kl_scale = static_cast<float>(config_.kl_weight * warm / values)};
-  s.images.upload(images);
-  s.tape.forward();
-  s.tape.backward();
-  const double factor = learning_rate_factor();
-  std::vector<float> rates = {static_cast<float>(config_.learning_rate * factor)};
-  if (model_->encoder_module() >= 0)
-    rates.push_back(static_cast<float>(
-        (config_.encoder_learning_rate > 0 ? config_.encoder_learning_rate : config_.learning_rate) * factor));
-  model_->parameters().adam_step(rates, config_.average_steps);
-  if (config_.model.source == LatentSource::table && epoch_ >= config_.latent_start_epoch) {
-    Model::Table& table = model_->table();
-    adam_rows(*device_, AdamRows{.parameters = table.values.view(),
-                                 .first_moments = table.first_moments.view(),
-                                 .second_moments = table.second_moments.view(),
-                                 .steps = table.steps.view(),
-                                 .rows = s.images.view(),
-                                 .gradients = s.z.gradient,
-                                 .learning_rate = static_cast<float>(config_.latent_learning_rate * factor)});
-  }
-  const View<double> sums = s.sums.view();
-  sum_values(*device_, SumValues{.values = s.loss.view(),
-                                 .out = {sums.data, 1, 1},
-                                 .scale = 1.0 / static_cast<double>(pixels),
-                                 .accumulate = true});
-  if (config_.model.latent > 0)
-    sum_values(*device_, SumValues{.values = s.kl.view(), .out = {sums.data + 1, 1, 1}, .accumulate = true});
+int64_t Trainer::group_images() const {
+  return config_.poses == PoseMode::given ? 50 * config_.batch : config_.macro_batch;
 }
 
 void Trainer::restore(const Progress& progress) {

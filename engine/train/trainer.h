@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <tuple>
 #include <vector>
 
 #include "engine/data/dataset.h"
@@ -53,6 +54,9 @@ class Trainer {
   /// Latents of all images [N·Z] (the encoder's mean or the table) and, from an encoder, their log variances.
   std::vector<float> latents(std::vector<float>* log_variances = nullptr);
 
+  /// Images of a macro-batch: what step_group takes at a time.
+  int64_t group_images() const;
+
   /// Position in the run: with the model's parameters, the poses and the noise weights, all there is to save.
   struct Progress {
     int epoch = 0;
@@ -71,7 +75,7 @@ class Trainer {
   void restore(const Progress& progress);
 
  private:
-  struct Step;  // a recorded tape for one (batch size, band)
+  struct Step;  // a recorded tape for one (batch size, band, whether the latents move)
   enum class Stage { random, search, fixed };
   Stage stage(int epoch) const;
   double band(int epoch) const;
@@ -82,14 +86,16 @@ class Trainer {
   void search_group(const std::vector<int32_t>& images);
   void search_images(SliceSource& source, const std::vector<int32_t>& images);
   void search_with_latents(const std::vector<int32_t>& images);
-  void train_batch(const std::vector<int32_t>& images);
+  void train_group(const std::vector<int32_t>& images);
+  std::vector<int32_t> schedule_row(const std::vector<int32_t>& images, int64_t pixels);
+  void issue_step(Step& step);
   void load_minibatch(Step& step);
   void load_ctf(View<const int32_t> rows, View<const Pixel> pixels, View<float> out);
   void load_encoder_input(View<const int32_t> rows, View<const float> shifts, View<float> out, View<float> ctf);
   void estimate_noise();
   std::vector<float> encode(const std::vector<int32_t>& images);
   std::vector<float> group_latents(const std::vector<int32_t>& images);
-  Step& step_for(int64_t batch, int64_t pixels);
+  Step& step_for(int64_t batch, int64_t pixels, bool latents_move);
   void record_step(Step& step);
   double learning_rate_factor() const;
 
@@ -101,8 +107,9 @@ class Trainer {
   std::unique_ptr<LatticeSource> lattice_;
   Buffer<float> matrices_, shifts_, weights_;
   std::vector<float> last_matrices_;
-  std::map<std::pair<int64_t, int64_t>, std::unique_ptr<Step>> steps_;
-  StepScalars scalars_;
+  std::map<std::tuple<int64_t, int64_t, bool>, std::unique_ptr<Step>> steps_;
+  Buffer<int32_t> schedule_, cursor_on_device_, now_;  ///< [steps of a group, words], [1, 1], the row of this step
+  Buffer<double> sums_;  ///< [1, 2]: loss and KL divergence, added up over the steps of a group
   std::vector<int32_t> order_;
   int epoch_ = 0, order_epoch_ = -1;
   int64_t cursor_ = 0;

@@ -8,7 +8,7 @@ void adam(Device& device, const Adam& a) {
   const int64_t n = a.parameters.size();
   expect(a.gradients.size() == n && a.first_moments.size() == n && a.second_moments.size() == n,
          "adam: parameters, gradients and moments differ in size");
-  expect(a.step >= 1, "adam: steps count from 1");
+  expect(a.step.at || a.step.value >= 1, "adam: steps count from 1");
   device.ops().adam(device, a);
 }
 

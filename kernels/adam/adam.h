@@ -1,5 +1,6 @@
 #pragma once
 #include "kernels/runtime/device.h"
+#include "kernels/runtime/scalar.h"
 
 namespace recon {
 
@@ -7,9 +8,9 @@ namespace recon {
 /// All arrays [1, n]. `step` counts from 1.
 struct Adam {
   View<float> parameters, gradients, first_moments, second_moments;
-  float learning_rate = 1e-4f;
+  Scalar<float> learning_rate = 1e-4f;
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
-  int64_t step = 1;
+  Scalar<int64_t> step = int64_t{1};
   float gradient_scale = 1;
 };
 
@@ -20,7 +21,7 @@ struct AdamRows {
   View<int32_t> steps;                                    ///< [1, N]
   View<const int32_t> rows;                               ///< [1, B], distinct
   View<const float> gradients;                            ///< [B, Z]
-  float learning_rate = 1e-2f;
+  Scalar<float> learning_rate = 1e-2f;
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
 };
 
@@ -28,7 +29,7 @@ struct AdamRows {
 struct AverageWeights {
   View<const float> parameters;
   View<float> average;
-  float rate = 1e-3f;
+  Scalar<float> rate = 1e-3f;
 };
 
 void adam(Device& device, const Adam& args);

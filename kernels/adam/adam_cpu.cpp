@@ -35,7 +35,7 @@ RECON_SIMD void average_range(const float* p, float* average, int64_t count, flo
 }  // namespace
 
 void adam(Device& device, const Adam& a) {
-  const Rates rates = rates_at(a.step, a.learning_rate, a.beta1, a.beta2, a.epsilon);
+  const Rates rates = rates_at(a.step.get(), a.learning_rate.get(), a.beta1, a.beta2, a.epsilon);
   device.threads().for_range(a.parameters.size(), 32768, [&](int64_t first, int64_t last) {
     adam_range(a.parameters.data + first, a.gradients.data + first, a.first_moments.data + first,
                a.second_moments.data + first, last - first, rates, a.gradient_scale);
@@ -46,7 +46,7 @@ void adam_rows(Device&, const AdamRows& a) {
   const int64_t width = a.parameters.cols;
   for (int64_t b = 0; b < a.rows.size(); ++b) {
     const int64_t row = a.rows[b];
-    const Rates r = rates_at(++a.steps[row], a.learning_rate, a.beta1, a.beta2, a.epsilon);
+    const Rates r = rates_at(++a.steps[row], a.learning_rate.get(), a.beta1, a.beta2, a.epsilon);
     for (int64_t j = 0; j < width; ++j) {
       const float d = a.gradients(b, j);
       float &m = a.first_moments(row, j), &v = a.second_moments(row, j);
@@ -59,7 +59,7 @@ void adam_rows(Device&, const AdamRows& a) {
 
 void average_weights(Device& device, const AverageWeights& a) {
   device.threads().for_range(a.parameters.size(), 32768, [&](int64_t first, int64_t last) {
-    average_range(a.parameters.data + first, a.average.data + first, last - first, a.rate);
+    average_range(a.parameters.data + first, a.average.data + first, last - first, a.rate.get());
   });
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 #include "kernels/image/image.h"
 #include "kernels/runtime/device.h"
+#include "kernels/runtime/scalar.h"
 
 namespace recon {
 
@@ -21,13 +22,13 @@ struct DecoderShape {
   int outputs = 1;
   bool residual = true;
 
-  int inputs() const { return 2 * features + latent; }
+  RECON_HD int inputs() const { return 2 * features + latent; }
   /// Offsets into the flat parameter array: W₀ [width, 2F+Z], b₀, then W, b of each layer, then W_out [outputs, width],
   /// b_out. Layer `layers + 1` is the output layer.
-  int64_t weight_offset(int layer) const {
+  RECON_HD int64_t weight_offset(int layer) const {
     return layer == 0 ? 0 : int64_t{width} * inputs() + width + int64_t{layer - 1} * (int64_t{width} * width + width);
   }
-  int64_t bias_offset(int layer) const {
+  RECON_HD int64_t bias_offset(int layer) const {
     return weight_offset(layer) + int64_t{width} * (layer == 0 ? inputs() : layer <= layers ? width : outputs);
   }
   int64_t parameter_count() const { return bias_offset(layers + 1) + outputs; }
@@ -37,10 +38,16 @@ struct DecoderShape {
   }
 };
 
+/// Of the operands of products; parameters, sums, coordinates, losses and gradients are fp32 whatever it says.
+enum class Precision { fp32, bf16, fp16 };
+
 struct DecoderNet {
   DecoderShape shape;
   View<const float> frequencies;  ///< [3, F], cycles over the unit of k (k in [−½, ½])
   View<const float> parameters;   ///< [1, parameter_count]
+  /// The least precision allowed. Only the CUDA backend goes below fp32, and only at the widths its fused kernels are
+  /// made for (64, 128, 256).
+  Precision precision = Precision::fp32;
 };
 
 /// Evaluates central slices: values[s, p] = V̂(Rₛᵀ (x_p, y_p, 0)/D, z_s)  (paper eq. 2, 6).
@@ -69,14 +76,14 @@ struct DecodePoints {
 ///   loss[s] = Σ_p (ctf[s,p] V̂[s,p] − target[s,p])²,   dV̂ = 2 · scale · ctf · (ctf V̂ − target).
 /// Adds to dparameters and dlatents; writes loss. The same bits for any number of threads.
 struct DecodeSlicesBackward {
-  DecodeSlices forward;       ///< `values` may be empty: not kept
-  View<const float> dvalues;  ///< [S, P], or empty
-  View<const float> target;   ///< [S, P], or empty
-  View<const float> ctf;      ///< [S, P], or empty for 1
-  float scale = 1;            ///< of the loss
-  View<float> loss;           ///< [1, S] with `target`
-  View<float> dparameters;    ///< [1, parameter_count]
-  View<float> dlatents;       ///< [S, Z]; empty when Z = 0
+  DecodeSlices forward;        ///< `values` may be empty: not kept
+  View<const float> dvalues;   ///< [S, P], or empty
+  View<const float> target;    ///< [S, P], or empty
+  View<const float> ctf;       ///< [S, P], or empty for 1
+  Scalar<float> scale = 1.0f;  ///< of the loss
+  View<float> loss;            ///< [1, S] with `target`
+  View<float> dparameters;     ///< [1, parameter_count]
+  View<float> dlatents;        ///< [S, Z]; empty when Z = 0
 };
 
 void decode(Device& device, const DecodeSlices& args);

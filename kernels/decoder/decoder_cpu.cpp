@@ -87,7 +87,7 @@ struct BackwardPass {
     else
       tile_loss[index] =
           squared_error_row(net.values(), args.target.data + at, args.ctf.empty() ? nullptr : args.ctf.data + at,
-                            args.scale, count, RowGradient::write, net.dvalues());
+                            args.scale.get(), count, RowGradient::write, net.dvalues());
     unmirror(f, slice, first, rows, net.dvalues());
     net.backward(rows, z, gradient);
     const float* bias_sum = net.bias_sum();

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "kernels/cpu.h"
+#include "kernels/image/ctf_polynomial.h"
 #include "kernels/runtime/vector_math.h"
 
 namespace recon::cpu {
@@ -34,43 +35,10 @@ RECON_SIMD void shift_pairs(const float* __restrict in, const float* __restrict 
   }
 }
 
-/// γ − asin(w) in turns is a polynomial of the integer frequencies, xx·x² + yy·y² + xy·x·y + r4·(x² + y²)² + constant,
-/// and √(1−w²) sin γ − w cos γ = sin(γ − asin w). Doubles: defocus phases reach hundreds of turns.
-struct CtfPolynomial {
-  double xx, yy, xy, r4, constant;
-  float scale, decay;
-};
-
-CtfPolynomial ctf_polynomial(const CtfParameters& p, double frequency_step) {
-  const double pi = 3.14159265358979323846;
-  const double lambda = electron_wavelength_angstrom(p.voltage_kv), step2 = frequency_step * frequency_step;
-  const double mean = 0.5 * (double(p.defocus_u_angstrom) + p.defocus_v_angstrom);
-  const double half_difference = 0.5 * (double(p.defocus_u_angstrom) - p.defocus_v_angstrom);
-  const double factor = -0.5 * lambda * step2;
-  const double along = half_difference * std::cos(2.0 * p.defocus_angle_rad);
-  const double across = half_difference * std::sin(2.0 * p.defocus_angle_rad);
-  const double cs_angstrom = p.spherical_aberration_mm * 1e7;
-  return {.xx = factor * (mean + along),
-          .yy = factor * (mean - along),
-          .xy = factor * 2 * across,
-          .r4 = 0.25 * cs_angstrom * lambda * lambda * lambda * step2 * step2,
-          .constant = -(double(p.phase_shift_rad) + std::asin(double(p.amplitude_contrast))) / (2 * pi),
-          .scale = p.scale,
-          .decay = static_cast<float>(-0.25 * p.b_factor_angstrom2 * step2)};
-}
-
 RECON_SIMD void ctf_pairs(const CtfPolynomial& p, const float* __restrict x, const float* __restrict y, int64_t pairs,
                           float* __restrict out) {
 #pragma omp simd
-  for (int64_t j = 0; j < pairs; ++j) {
-    const double kx = x[j], ky = y[j], k2 = kx * kx + ky * ky;
-    const double turns = p.xx * kx * kx + p.yy * ky * ky + p.xy * kx * ky + p.r4 * k2 * k2 + p.constant;
-    const double rounder = 6755399441055744.0;  // 1.5·2^52: rounds to the nearest integer
-    const float fraction = static_cast<float>(turns - ((turns + rounder) - rounder));
-    float sine, cosine;
-    sincos_turns(fraction, sine, cosine);
-    out[2 * j] = out[2 * j + 1] = p.scale * sine;
-  }
+  for (int64_t j = 0; j < pairs; ++j) out[2 * j] = out[2 * j + 1] = ctf_at(p, x[j], y[j]);
 }
 
 void decay_pairs(float decay, const float* x, const float* y, int64_t pairs, float* out) {

@@ -1,6 +1,7 @@
 #pragma once
 #include "kernels/runtime/device.h"
 #include "kernels/runtime/philox.h"
+#include "kernels/runtime/scalar.h"
 
 namespace recon {
 
@@ -12,14 +13,14 @@ struct Reparameterize {
   View<float> z;               ///< [B, Z]
   View<float> kl;              ///< [1, B]
   uint64_t seed = 0;
-  uint32_t epoch = 0;
+  Scalar<uint32_t> epoch = 0u;
 };
 
 /// dencoded += gradient of (dz · z + kl_scale Σ kl).
 struct ReparameterizeBackward {
   View<const float> encoded, z, dz;
   View<float> dencoded;
-  float kl_scale = 0;
+  Scalar<float> kl_scale = 0.0f;
 };
 
 /// Row gather z[b] = table[rows[b]] with the standard normal prior as penalty: prior[b] = ½ |z|².
@@ -34,7 +35,7 @@ struct GatherLatents {
 struct LatentPrior {
   View<const float> z;
   View<float> dz;
-  float scale = 0;
+  Scalar<float> scale = 0.0f;
 };
 
 void reparameterize(Device& device, const Reparameterize& args);

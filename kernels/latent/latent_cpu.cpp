@@ -14,7 +14,7 @@ void reparameterize(Device&, const Reparameterize& a) {
     double kl = 0;
     for (int64_t j = 0; j < width; ++j) {
       const float mu = a.encoded(b, j), logvar = a.encoded(b, width + j);
-      const uint64_t index = static_cast<uint64_t>(a.images[b]) << 32 | a.epoch;
+      const uint64_t index = static_cast<uint64_t>(a.images[b]) << 32 | a.epoch.get();
       const float epsilon = normal_from(noise.draw(index, static_cast<uint32_t>(j)).v[0]);
       a.z(b, j) = mu + std::exp(0.5f * logvar) * epsilon;
       kl += 0.5 * (double(mu) * mu + std::exp(double(logvar)) - 1 - logvar);
@@ -28,8 +28,8 @@ void reparameterize_backward(Device&, const ReparameterizeBackward& a) {
   for (int64_t b = 0; b < a.z.rows; ++b)
     for (int64_t j = 0; j < width; ++j) {
       const float mu = a.encoded(b, j), logvar = a.encoded(b, width + j), dz = a.dz(b, j);
-      a.dencoded(b, j) += dz + a.kl_scale * mu;
-      a.dencoded(b, width + j) += 0.5f * dz * (a.z(b, j) - mu) + 0.5f * a.kl_scale * (std::exp(logvar) - 1);
+      a.dencoded(b, j) += dz + a.kl_scale.get() * mu;
+      a.dencoded(b, width + j) += 0.5f * dz * (a.z(b, j) - mu) + 0.5f * a.kl_scale.get() * (std::exp(logvar) - 1);
     }
 }
 
@@ -45,7 +45,7 @@ void gather_latents(Device&, const GatherLatents& a) {
 }
 
 void latent_prior(Device&, const LatentPrior& a) {
-  for (int64_t i = 0; i < a.z.size(); ++i) a.dz[i] += a.scale * a.z[i];
+  for (int64_t i = 0; i < a.z.size(); ++i) a.dz[i] += a.scale.get() * a.z[i];
 }
 
 }  // namespace recon::cpu

@@ -1,5 +1,6 @@
 #pragma once
 #include "kernels/runtime/device.h"
+#include "kernels/runtime/scalar.h"
 
 namespace recon {
 
@@ -10,7 +11,7 @@ struct SquaredError {
   View<const float> prediction, target, ctf;
   View<float> loss;
   View<float> dprediction;
-  float scale = 1;
+  Scalar<float> scale = 1.0f;
 };
 
 /// out[0] = Σ values · scale, in double, in order.

@@ -23,7 +23,7 @@ void squared_error(Device& device, const SquaredError& a) {
   device.threads().run(a.prediction.rows, [&](int64_t b, int) {
     const bool gradient = !a.dprediction.empty();
     a.loss[b] = static_cast<float>(squared_error_row(
-        a.prediction.row(b), a.target.row(b), a.ctf.empty() ? nullptr : a.ctf.row(b), a.scale, a.prediction.cols,
+        a.prediction.row(b), a.target.row(b), a.ctf.empty() ? nullptr : a.ctf.row(b), a.scale.get(), a.prediction.cols,
         gradient ? RowGradient::add : RowGradient::none, gradient ? a.dprediction.row(b) : nullptr));
   });
 }

@@ -34,6 +34,16 @@ RECON_HD inline int32_t even_bits(int32_t word) {
   v = (v | (v >> 4)) & 0x00ff00ffu;
   return static_cast<int32_t>((v | (v >> 8)) & 0x0000ffffu);
 }
+
+/// A GPU takes the angle in half turns: its own reduction of large angles would need local memory.
+template <class T>
+RECON_HD inline void sine_cosine(T angle, T& sine, T& cosine) {
+#if defined(__CUDA_ARCH__)
+  ::sincospi(angle * static_cast<T>(0.31830988618379067154), &sine, &cosine);
+#else
+  sine = std::sin(angle), cosine = std::cos(angle);
+#endif
+}
 }  // namespace detail
 
 /// Centre of a NESTED pixel of nside 2^level, level in [0, 12].
@@ -64,10 +74,13 @@ RECON_HD inline void so3_quaternion(GridRotation node, int level, T q[4]) {
   const GridDirection<T> d = healpix_direction<T>(node.pixel, level);
   const T half_psi = (static_cast<T>(node.psi) + T(0.5)) * static_cast<T>(3.14159265358979323846) /
                      static_cast<T>(int32_t{6} << level);
-  q[0] = d.cos_half_theta * std::cos(half_psi);
-  q[1] = d.cos_half_theta * std::sin(half_psi);
-  q[2] = d.sin_half_theta * std::cos(d.phi + half_psi);
-  q[3] = d.sin_half_theta * std::sin(d.phi + half_psi);
+  T sine, cosine;
+  detail::sine_cosine(half_psi, sine, cosine);
+  q[0] = d.cos_half_theta * cosine;
+  q[1] = d.cos_half_theta * sine;
+  detail::sine_cosine(d.phi + half_psi, sine, cosine);
+  q[2] = d.sin_half_theta * cosine;
+  q[3] = d.sin_half_theta * sine;
 }
 
 /// Matrix of a Hopf quaternion as the authors make it: components read as (x, y, z, w), usual matrix transposed.
@@ -94,33 +107,47 @@ RECON_HD inline void so3_matrix(GridRotation node, int level, T matrix[9]) {
   hopf_matrix(q, matrix);
 }
 
-/// The 8 children, at level + 1, of a node at `level`: of its 4 sub-pixels × in-plane indices 2j−1 .. 2j+2 the nearest
-/// by min |q ± q₀|, listed by sub-pixel, then index; indices are wrapped into range. Always in doubles: the step is
-/// resolved on every level, and symmetric candidates, which tie to the last bit or two, are told by a tolerance and go
-/// to the lower position, so that every backend chooses alike.
+/// Of the 16 candidates for the children of a node, which are its 4 sub-pixels × the in-plane indices 2j−1 .. 2j+2, the
+/// one in place `i`. Its index may be out of range by one.
+RECON_HD constexpr GridRotation so3_candidate(GridRotation node, int i) {
+  return {4 * node.pixel + i / 4, 2 * node.psi - 1 + i % 4};
+}
+
+/// min |q ± q₀|² between a rotation at `level` and the quaternion q₀.
+RECON_HD inline double so3_distance(GridRotation node, int level, const double other[4]) {
+  double q[4], plus = 0, minus = 0;
+  so3_quaternion(node, level, q);
+  for (int c = 0; c < 4; ++c) {
+    minus += (q[c] - other[c]) * (q[c] - other[c]);
+    plus += (q[c] + other[c]) * (q[c] + other[c]);
+  }
+  return plus < minus ? plus : minus;
+}
+
+/// Whether candidate j is chosen before candidate i by their distances: symmetric candidates, which tie to the last bit
+/// or two, are told by a tolerance and go to the lower position, so that every backend chooses alike.
+RECON_HD constexpr bool so3_precedes(double distance_j, int j, double distance_i, int i) {
+  const double tolerance = 1e-9 * distance_i;
+  return distance_j < distance_i - tolerance || (j < i && distance_j <= distance_i + tolerance);
+}
+
+/// An in-plane index that is out of range by less than a turn, wrapped into it.
+RECON_HD constexpr GridRotation so3_wrapped(GridRotation node, int level) {
+  const int32_t angles = int32_t{6} << level;
+  return {node.pixel, node.psi < 0 ? node.psi + angles : (node.psi >= angles ? node.psi - angles : node.psi)};
+}
+
+/// The 8 children, at level + 1, of a node at `level`: the nearest candidates, listed in their order, with indices
+/// wrapped into range. Always in doubles: the step is resolved on every level.
 RECON_HD inline void so3_children(GridRotation node, int level, GridRotation children[8]) {
   double parent[4], distance[16];
   so3_quaternion(node, level, parent);
-  for (int i = 0; i < 16; ++i) {
-    double q[4], plus = 0, minus = 0;
-    so3_quaternion({4 * node.pixel + i / 4, 2 * node.psi - 1 + i % 4}, level + 1, q);
-    for (int c = 0; c < 4; ++c) {
-      minus += (q[c] - parent[c]) * (q[c] - parent[c]);
-      plus += (q[c] + parent[c]) * (q[c] + parent[c]);
-    }
-    distance[i] = plus < minus ? plus : minus;
-  }
-  const int32_t angles = int32_t{6} << (level + 1);
+  for (int i = 0; i < 16; ++i) distance[i] = so3_distance(so3_candidate(node, i), level + 1, parent);
   int kept = 0;
   for (int i = 0; i < 16; ++i) {
     int nearer = 0;
-    for (int j = 0; j < 16; ++j) {
-      const double tolerance = 1e-9 * distance[i];
-      nearer += distance[j] < distance[i] - tolerance || (j < i && distance[j] <= distance[i] + tolerance) ? 1 : 0;
-    }
-    if (nearer >= 8 || kept >= 8) continue;
-    const int32_t psi = 2 * node.psi - 1 + i % 4;
-    children[kept++] = {4 * node.pixel + i / 4, psi < 0 ? psi + angles : (psi >= angles ? psi - angles : psi)};
+    for (int j = 0; j < 16; ++j) nearer += so3_precedes(distance[j], j, distance[i], i) ? 1 : 0;
+    if (nearer < 8 && kept < 8) children[kept++] = so3_wrapped(so3_candidate(node, i), level + 1);
   }
 }
 

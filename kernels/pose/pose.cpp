@@ -65,6 +65,14 @@ void pose_expand(Device& device, const PoseExpand& a) {
   device.ops().pose_expand(device, a);
 }
 
+void pose_count(Device& device, const PoseCount& a) {
+  check(a.nodes, a.images);
+  expect(a.sums.size() == 6, "pose_count: sums must be [1, 6]");
+  expect(a.below.size() == a.count.size() && (a.below.empty() || a.below.size() == a.images),
+         "pose_count: one count an image");
+  device.ops().pose_count(device, a);
+}
+
 void pose_finalists(Device& device, const PoseKept& kept, const PoseNodes& nodes, int level) {
   check(nodes, kept.rotations.rows);
   expect(nodes.rotations.cols >= kept.rotations.cols && nodes.shifts.cols >= kept.shifts.cols,

@@ -93,11 +93,24 @@ struct PoseExpand {
   bool overlapping_shifts = false;
 };
 
+/// Adds to sums [1, 6] what a level did, over its images: images, candidates scored, candidates competing for survival
+/// (those scored, or with `per_rotation` one a rotation), those below the bound, those kept, images where the cap K
+/// bit. Without `kept` only the first three.
+struct PoseCount {
+  PoseNodes nodes;
+  View<const int32_t> below, count;  ///< [1, B] of PoseKept; empty: nothing was selected
+  View<int64_t> sums;
+  int64_t images = 0;
+  int64_t cap = 0;  ///< K
+  bool per_rotation = false;
+};
+
 void pose_score(Device& device, const PoseScore& args);
 void pose_best(Device& device, const PoseBest& args);
 void pose_bound(Device& device, const PoseBound& args);
 void pose_select(Device& device, const PoseSelect& args);
 void pose_expand(Device& device, const PoseExpand& args);
+void pose_count(Device& device, const PoseCount& args);
 /// Lists of the kept candidates themselves, to score finalists again with exact slices.
 void pose_finalists(Device& device, const PoseKept& kept, const PoseNodes& nodes, int level);
 

@@ -10,6 +10,7 @@
 
 #include "kernels/cpu.h"
 #include "kernels/pose/grid.h"
+#include "kernels/pose/pose_tally.h"
 #include "kernels/runtime/vector_math.h"
 
 // One image a task. Budget of a level at D = 64, 8 kept: 64 slices × 72 shifts × 3,208 pixels = 15 Mflop of products
@@ -209,6 +210,10 @@ void pose_select(Device& device, const PoseSelect& a) {
 
 void pose_expand(Device& device, const PoseExpand& a) {
   device.threads().run(a.kept.rotations.rows, [&](int64_t b, int) { expand_image(a, b); });
+}
+
+void pose_count(Device&, const PoseCount& a) {
+  for (int64_t b = 0; b < a.images; ++b) pose_tally(a, b, a.sums.data);
 }
 
 void pose_finalists(Device& device, const PoseKept& kept, const PoseNodes& nodes, int level) {

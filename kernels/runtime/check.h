@@ -17,6 +17,13 @@ class DeviceError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// The device broke down in the middle of the work: what it holds is lost, checkpoints are not. Exit code 75: the same
+/// command goes on from the last checkpoint.
+class DeviceFailure : public DeviceError {
+ public:
+  using DeviceError::DeviceError;
+};
+
 /// Checked in every build, once at the seam of each operation, never inside loops.
 inline void expect(bool condition, const char* what, std::source_location at = std::source_location::current()) {
   if (!condition)

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -15,18 +16,53 @@ namespace recon {
 
 struct Ops;  // the table of a backend's functions: kernels/ops.h
 
+/// What a backend keeps with a device: streams, handles of libraries.
+class DeviceState {
+ public:
+  virtual ~DeviceState() = default;
+  virtual std::string description() const = 0;
+  /// How often the host waited for the device, how many kernels were started, and how often the driver was asked for
+  /// memory.
+  virtual uint64_t synchronizations() const = 0;
+  virtual uint64_t launches() const = 0;
+  virtual uint64_t device_allocations() const = 0;
+  /// The most memory that was held at a time, kept blocks included, and what a new block could get.
+  virtual size_t bytes_reserved_peak() const = 0;
+  virtual size_t free_bytes() const = 0;
+  virtual void repeat(struct Recording& recording, const std::function<void()>& body) = 0;
+};
+
+/// Of Device::repeat: what is known of a sequence of operations that is issued again and again.
+struct Recording {
+  int64_t runs = 0;
+  int64_t number = -1;               ///< of the backend's own
+  const float* workspace = nullptr;  ///< where the device's workspace stood
+};
+
 /// Where arrays live and operations run. One object a process and device; not copied; not used from two threads at
 /// once. Work on one device is ordered: an operation sees the results of those issued before it.
 class Device {
  public:
   /// The CPU backend with `threads` threads (0: one per core).
   static std::unique_ptr<Device> cpu(int threads = 0);
+  /// CUDA device `index`, with `threads` threads for what the host does beside it. Throws DeviceError when this build
+  /// has no CUDA backend or the machine no such device.
+  static std::unique_ptr<Device> cuda(int index = 0, int threads = 0);
+  /// A device like `like` that does nothing but count memory: a run's first groups on it tell what the run will hold.
+  /// Null where `like` has no such twin (the CPU, whose memory is the system's).
+  static std::unique_ptr<Device> counting(const Device& like);
+  /// Whether this build has a CUDA backend, and what it finds on this machine: devices, driver, libraries.
+  static bool has_cuda();
+  static std::vector<std::string> cuda_report();
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
   const Ops& ops() const { return ops_; }
   ThreadPool& threads() { return threads_; }
+  /// Of a backend that has one: the CPU has none.
+  DeviceState& state() { return *state_; }
+  const DeviceState* state_or_null() const { return state_.get(); }
   std::string name() const;
 
   /// Device memory, aligned to 64 bytes, contents undefined. Throws DeviceError naming the size when there is none.
@@ -41,14 +77,20 @@ class Device {
   /// Scratch of a whole operation, likewise: valid until the operation returns.
   float* workspace(size_t floats);
 
+  /// Issues the operations of `body`, which are the same each time, with the same arguments: what differs between runs
+  /// stands in device memory (Scalar). A backend that can records them the second time and replays them from then on
+  /// without calling `body`; so `body` neither uploads nor downloads.
+  void repeat(Recording& recording, const std::function<void()>& body);
+
   size_t bytes_in_use() const { return in_use_; }
-  size_t bytes_peak() const { return peak_; }
+  size_t bytes_peak() const { return state_ ? state_->bytes_reserved_peak() : peak_; }
   uint64_t allocations() const { return allocations_; }
 
  private:
-  Device(const Ops& ops, int threads);
+  Device(const Ops& ops, std::unique_ptr<DeviceState> state, int threads);
 
   const Ops& ops_;
+  std::unique_ptr<DeviceState> state_;
   ThreadPool threads_;
   struct Scratch {
     float* data = nullptr;

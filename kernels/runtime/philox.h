@@ -65,38 +65,51 @@ RECON_HD inline double uniform01_double(uint32_t high, uint32_t low) {
   return (static_cast<double>(bits) + 0.5) * 0x1p-53;
 }
 
+/// Single roundings whatever the compiler's flags: on the device a division or a root may else become an approximation.
 namespace detail {
+#if defined(__CUDA_ARCH__)
+RECON_HD inline float fma_exact(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+RECON_HD inline float multiply_exact(float a, float b) { return __fmul_rn(a, b); }
+RECON_HD inline float divide_exact(float a, float b) { return __fdiv_rn(a, b); }
+RECON_HD inline float root_exact(float a) { return __fsqrt_rn(a); }
+RECON_HD inline float logarithm(float a) { return logf(a); }
+#else
 RECON_HD inline float fma_exact(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+RECON_HD inline float multiply_exact(float a, float b) { return a * b; }
+RECON_HD inline float divide_exact(float a, float b) { return a / b; }
+RECON_HD inline float root_exact(float a) { return __builtin_sqrtf(a); }
+RECON_HD inline float logarithm(float a) { return __builtin_logf(a); }
+#endif
 }  // namespace detail
 
 /// One standard normal number from one word: the inverse of the normal distribution function (Wichura, AS 241, PPND7;
 /// about 7 digits), written with explicit fused multiply-adds and single operations only, so that every backend gets
 /// the same bits in the central 85 %; the tails use sqrt and log of the host or device library.
 RECON_HD inline float normal_from(uint32_t word) {
-  using detail::fma_exact;
+  using detail::divide_exact, detail::fma_exact, detail::multiply_exact;
   const float p = uniform01(word), q = p - 0.5f;
   if (q >= -0.425f && q <= 0.425f) {
     const float r = fma_exact(-q, q, 0.180625f);
     const float n =
         fma_exact(fma_exact(fma_exact(59.109374720f, r, 159.29113202f), r, 50.434271938f), r, 3.3871327179f);
     const float d = fma_exact(fma_exact(fma_exact(67.187563600f, r, 78.757757664f), r, 17.895169469f), r, 1.0f);
-    return q * (n / d);
+    return multiply_exact(q, divide_exact(n, d));
   }
   float r = q < 0 ? p : 1.0f - p;
-  r = __builtin_sqrtf(-__builtin_logf(r));
+  r = detail::root_exact(-detail::logarithm(r));
   float x;
   if (r <= 5.0f) {
     r -= 1.6f;
     const float n =
         fma_exact(fma_exact(fma_exact(0.17023821103f, r, 1.3067284816f), r, 2.7568153900f), r, 1.4234372777f);
     const float d = fma_exact(fma_exact(0.12021132975f, r, 0.73700164250f), r, 1.0f);
-    x = n / d;
+    x = divide_exact(n, d);
   } else {
     r -= 5.0f;
     const float n =
         fma_exact(fma_exact(fma_exact(0.017337203997f, r, 0.42868294337f), r, 3.0812263860f), r, 6.6579051150f);
     const float d = fma_exact(fma_exact(0.012258202635f, r, 0.24197894225f), r, 1.0f);
-    x = n / d;
+    x = divide_exact(n, d);
   }
   return q < 0 ? -x : x;
 }

@@ -9,7 +9,11 @@ namespace recon {
 /// any |turns| ≤ 2²², plus what the float argument itself has lost. No branches, so loops over it vectorise.
 RECON_HD inline void sincos_turns(float turns, float& sine, float& cosine) {
   const float quarter = turns * 4.0f;
+#if defined(__CUDA_ARCH__)
+  const float nearest = rintf(quarter);
+#else
   const float nearest = __builtin_rintf(quarter);
+#endif
   const int32_t quadrant = static_cast<int32_t>(nearest);
   const float x = (quarter - nearest) * 1.57079632679489662f, x2 = x * x;
   const float s = x + x * x2 * (-1.6666654611e-1f + x2 * (8.3321608736e-3f + x2 * -1.9515295891e-4f));

@@ -14,4 +14,9 @@ void scatter_rows(Device& device, const ScatterRows& a) {
   device.ops().scatter_rows(device, a);
 }
 
+void take_row(Device& device, const TakeRow& a) {
+  expect(a.from.cols == a.to.size() && a.cursor.size() == 1, "take_row: to must be one row of from");
+  device.ops().take_row(device, a);
+}
+
 }  // namespace recon

@@ -15,7 +15,16 @@ struct ScatterRows {
   View<float> to;            ///< [N, C]
 };
 
+/// What a recorded step reads first: to = the next row of from, row cursor[0], and cursor[0] += 1. The schedule of many
+/// steps is uploaded at once, and a replay needs nothing of the host.
+struct TakeRow {
+  View<const int32_t> from;  ///< [N, C]
+  View<int32_t> cursor;      ///< [1, 1], in [0, N)
+  View<int32_t> to;          ///< [1, C]
+};
+
 void gather_rows(Device& device, const GatherRows& args);
 void scatter_rows(Device& device, const ScatterRows& args);
+void take_row(Device& device, const TakeRow& args);
 
 }  // namespace recon

@@ -14,4 +14,6 @@ void scatter_rows(Device&, const ScatterRows& a) {
   for (int64_t b = 0; b < a.from.rows; ++b) std::copy_n(a.from.row(b), a.from.cols, a.to.row(a.rows[b]));
 }
 
+void take_row(Device&, const TakeRow& a) { std::copy_n(a.from.row(a.cursor[0]++), a.to.size(), a.to.data); }
+
 }  // namespace recon::cpu

@@ -7,6 +7,7 @@
 #include "tests/reference/latent_reference.h"
 #include "tests/reference/loss_reference.h"
 #include "tests/reference/shapes.h"
+#include "tests/reference/test_device.h"
 
 using namespace recon;
 using namespace recon::reference;
@@ -151,7 +152,7 @@ double error_of(const std::vector<float>& got, const Values& expected) {
 }  // namespace
 
 TEST_CASE("VAE reference: the gradient of the whole chain matches central differences to 1e-6") {
-  const auto device = Device::cpu(1);
+  const auto device = test_device(1);
   double worst = 0;
   int64_t skipped = 0, checked = 0;
   for (uint64_t number = 0; number < 12; ++number) {
@@ -177,9 +178,9 @@ TEST_CASE("VAE reference: the gradient of the whole chain matches central differ
 // The kernels' errors of 1e-6 (tests/kernels) pass through each other: a few times that at the encoder's end of the
 // chain.
 TEST_CASE("Tape: encoder, latent, decoder and loss give the gradient of the double reference over 60 random shapes") {
-  const auto device = Device::cpu(2);
+  const auto device = test_device(2);
   double worst_forward = 0, worst_decoder = 0, worst_encoder = 0, worst_z = 0;
-  for (uint64_t number = 0; number < 60; ++number) {
+  for (uint64_t number = 0; number < shapes(60); ++number) {
     Vae vae = random_vae(100 + number);
     Networks n(*device, vae, number);
     const Batch batch(*device, vae, n.parameters);
@@ -212,9 +213,9 @@ TEST_CASE("Tape: encoder, latent, decoder and loss give the gradient of the doub
 }
 
 TEST_CASE("Tape: decode_loss is decode and squared_error in one, for a latent table too") {
-  const auto device = Device::cpu(2);
+  const auto device = test_device(2);
   double worst = 0;
-  for (uint64_t number = 0; number < 40; ++number) {
+  for (uint64_t number = 0; number < shapes(40); ++number) {
     Vae vae = random_vae(200 + number);
     Networks fused(*device, vae, number), apart(*device, vae, number);
     const Batch a(*device, vae, fused.parameters), b(*device, vae, apart.parameters);
@@ -244,7 +245,7 @@ TEST_CASE("Tape: decode_loss is decode and squared_error in one, for a latent ta
 }
 
 TEST_CASE("Tape: a replay gives the same bits and allocates nothing") {
-  const auto device = Device::cpu(1);  // a second worker's scratch may grow later
+  const auto device = test_device(1);  // a second worker's scratch may grow later
   Vae vae = random_vae(7);
   Networks n(*device, vae, 7);
   const Batch batch(*device, vae, n.parameters);

@@ -7,6 +7,7 @@
 #include "tests/reference/authors_step.h"
 #include "tests/reference/decoder_reference.h"
 #include "tests/reference/loss_reference.h"
+#include "tests/reference/test_device.h"
 
 using namespace recon;
 using namespace recon::reference;
@@ -163,7 +164,7 @@ Outcome run_step(Device& device, const AuthorsStep& step) {
       std::vector<float>(7960), loss.download(), std::vector<float>(static_cast<size_t>(parameters.size())), {}};
   device.download(out.output.data(), slices.value.data, out.output.size() * sizeof(float));
   device.download(out.gradient.data(), parameters.module_ref(0).gradient.data, out.gradient.size() * sizeof(float));
-  parameters.adam_step({1e-4f}, 0);
+  parameters.adam_step({1e-4f}, int64_t{1}, 0.0f, false);
   out.weights = parameters.state().values;
   return out;
 }
@@ -179,7 +180,7 @@ TEST_CASE("the authors' step: encoding and shifted images are theirs to 1e-5") {
   }
   const AuthorsStep step(folder / "reference/step_hartley_geom_ft.npz", AuthorsStep::all_pixels());
   REQUIRE(step.pixels.size() == 796);
-  const auto device = Device::cpu(2);
+  const auto device = test_device(2);
   const Buffer<float> frequencies = on_device(*device, geometric_frequencies(), 3, shape.features);
   std::vector<float> points;
   const Array &k = step.file.at("coords0"), &r = step.file.at("rot");
@@ -218,7 +219,7 @@ TEST_CASE("the authors' step: output, loss, gradients and weights after Adam are
     return;
   }
   const AuthorsStep step(folder / "reference/step_hartley_geom_ft.npz", AuthorsStep::all_pixels());
-  const auto device = Device::cpu(2);
+  const auto device = test_device(2);
   const Outcome ours = run_step(*device, step);
   const double output = largest_error(ours.output, step.images("yhat"));
   double sum = 0;

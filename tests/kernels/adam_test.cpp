@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/reference/adam_reference.h"
+#include "tests/reference/test_device.h"
 
 using namespace recon;
 using namespace recon::reference;
@@ -46,9 +47,9 @@ std::vector<std::vector<float>> random_gradients(Draws& draws, int64_t n, int st
 // Moments and step are a dozen roundings of 2⁻²⁴ in quadrature; parameters start at 0, so that steps are not hidden
 // behind them.
 TEST_CASE("Adam: parameters and moments match the double reference over 120 random runs") {
-  const auto device = Device::cpu(2);
+  const auto device = test_device(2);
   double worst = 0;
-  for (uint64_t number = 0; number < 120; ++number) {
+  for (uint64_t number = 0; number < shapes(120); ++number) {
     Draws draws(number);
     const int64_t n = number % 20 == 0 ? draws.integer(30000, 70000) : draws.integer(1, 200);
     const auto gradients = random_gradients(draws, n, draws.integer(1, 6));
@@ -69,7 +70,7 @@ TEST_CASE("Adam: parameters and moments match the double reference over 120 rand
 }
 
 TEST_CASE("Adam: the same bits for 1, 2 and 3 threads") {
-  const auto one = Device::cpu(1), two = Device::cpu(2), three = Device::cpu(3);
+  const auto one = test_device(1), two = test_device(2), three = test_device(3);
   Draws draws(9);
   const auto start = draws.normals(100001);
   const auto gradients = random_gradients(draws, 100001, 2);
@@ -79,9 +80,9 @@ TEST_CASE("Adam: the same bits for 1, 2 and 3 threads") {
 }
 
 TEST_CASE("Adam: rows of a table move by their own step counts, and rows that are not named stay as they are") {
-  const auto device = Device::cpu(2);
+  const auto device = test_device(2);
   double worst = 0;
-  for (uint64_t number = 0; number < 60; ++number) {
+  for (uint64_t number = 0; number < shapes(60); ++number) {
     Draws draws(400 + number);
     const int64_t rows = draws.integer(2, 20), width = draws.integer(1, 16);
     const auto start = draws.normals(rows * width);
@@ -124,7 +125,7 @@ TEST_CASE("Adam: rows of a table move by their own step counts, and rows that ar
 }
 
 TEST_CASE("Adam: the average follows the weights by its rate") {
-  const auto device = Device::cpu(2);
+  const auto device = test_device(2);
   Draws draws(2);
   const auto weights = draws.normals(70000), before = draws.normals(70000);
   const Buffer<float> p = on_device(*device, weights), average = on_device(*device, before);
@@ -137,8 +138,84 @@ TEST_CASE("Adam: the average follows the weights by its rate") {
   CHECK(relative_error(average.download(), widen(weights)) < 1e-7);
 }
 
+// Modules stand one behind the other in an arena, so they may start anywhere, and what is beside them must stay.
+TEST_CASE("Adam: the same numbers wherever the arrays start, and nothing beside them") {
+  const auto device = test_device(2);
+  for (uint64_t number = 0; number < 30; ++number) {
+    Draws draws(800 + number);
+    const int64_t n = draws.integer(0, number % 6 == 0 ? 3000 : 20), total = n + 8;
+    const auto start = draws.normals(total), gradient = draws.normals(total);
+    const auto part = [&](const std::vector<float>& all) {
+      return std::vector<float>(all.begin() + 4, all.begin() + 4 + n);
+    };
+    const Moments expected = run(*device, part(start), {part(gradient)}, 0.01f, 1);
+    std::vector<float> arrays[4] = {start, gradient, std::vector<float>(size_t(total)), arrays[2]};
+    int64_t places[4];
+    const int64_t place = draws.integer(0, 4);
+    for (int64_t& p : places) p = number % 3 == 0 ? draws.integer(0, 4) : place;
+    Buffer<float> buffers[4];
+    View<float> views[4];
+    for (int i = 0; i < 4; ++i) {
+      std::vector<float> moved(size_t(total), 7.0f);
+      std::copy_n(arrays[i].begin() + 4, n, moved.begin() + places[i]);
+      buffers[i] = on_device(*device, moved);
+      views[i] = {buffers[i].view().data + places[i], 1, n};
+    }
+    adam(*device, Adam{.parameters = views[0],
+                       .gradients = views[1],
+                       .first_moments = views[2],
+                       .second_moments = views[3],
+                       .learning_rate = 0.01f});
+    const std::vector<float>* results[4] = {&expected.parameters, nullptr, &expected.first, &expected.second};
+    for (int i = 0; i < 4; ++i) {
+      std::vector<float> wanted(size_t(total), 7.0f);
+      if (results[i])
+        std::copy_n(results[i]->begin(), n, wanted.begin() + places[i]);
+      else
+        std::fill_n(wanted.begin() + places[i], n, 0.0f);
+      CHECK(buffers[i].download() == wanted);
+    }
+  }
+}
+
+TEST_CASE("Adam: step and rates that stand on the device give the bits of those that are given") {
+  const auto device = test_device(2);
+  Draws draws(3);
+  const int64_t n = 777;
+  const auto start = draws.normals(n), gradient = draws.normals(n);
+  const Buffer<float> rate = on_device(*device, std::vector<float>{0.03f});
+  const Buffer<int64_t> step = on_device(*device, std::vector<int64_t>{17});
+  const Buffer<int32_t> rows = on_device(*device, std::vector<int32_t>{2, 0});
+  std::vector<std::vector<float>> outcomes[2];
+  for (const bool on_it : {false, true}) {
+    const Scalar<float> r = on_it ? Scalar<float>(rate.view().data) : Scalar<float>(0.03f);
+    const Scalar<int64_t> t = on_it ? Scalar<int64_t>(step.view().data) : Scalar<int64_t>(int64_t{17});
+    const Buffer<float> p = on_device(*device, start), g = on_device(*device, gradient), first(*device, 1, n),
+                        second(*device, 1, n), average = on_device(*device, gradient);
+    const Buffer<int32_t> steps = on_device(*device, std::vector<int32_t>{3, 4, 5});
+    first.zero(), second.zero();
+    adam(*device, Adam{.parameters = p.view(),
+                       .gradients = g.view(),
+                       .first_moments = first.view(),
+                       .second_moments = second.view(),
+                       .learning_rate = r,
+                       .step = t});
+    average_weights(*device, AverageWeights{.parameters = p.view(), .average = average.view(), .rate = r});
+    adam_rows(*device, AdamRows{.parameters = p.shaped(3, 100),
+                                .first_moments = first.shaped(3, 100),
+                                .second_moments = second.shaped(3, 100),
+                                .steps = steps.view(),
+                                .rows = rows.view(),
+                                .gradients = average.shaped(2, 100),
+                                .learning_rate = r});
+    CHECK(steps.download() == std::vector<int32_t>{4, 4, 6});
+    outcomes[on_it] = {p.download(), first.download(), second.download(), average.download()};
+  }
+  CHECK(outcomes[0] == outcomes[1]);
+}
+
 TEST_CASE("Adam: sizes that differ and steps below 1 are refused at the seam") {
-  const auto device = Device::cpu(1);
+  const auto device = test_device(1);
   const Buffer<float> three(*device, 1, 3), four(*device, 1, 4);
   const Adam a{.parameters = three.view(),
                .gradients = three.view(),

@@ -11,6 +11,7 @@
 #include "kernels/runtime/vector_math.h"
 #include "tests/reference/files.h"
 #include "tests/reference/image_reference.h"
+#include "tests/reference/test_device.h"
 
 using namespace recon;
 
@@ -115,7 +116,7 @@ TEST_CASE("the polynomial sine and cosine are within 1.5e-7 over thousands of tu
 }
 
 TEST_CASE("the soft circle is 1 inside, 0 outside and linear between, as defined") {
-  const auto device = Device::cpu(2);
+  const auto device = reference::test_device(2);
   for (const int side : {2, 8, 30, 64}) {
     Buffer<float> images(*device, 5, int64_t(side) * side);
     images.upload(std::vector<float>(static_cast<size_t>(5 * side * side), 1.0f));
@@ -129,7 +130,7 @@ TEST_CASE("the soft circle is 1 inside, 0 outside and linear between, as defined
 }
 
 TEST_CASE("a shift equals its definition for random shapes, sources and strides") {
-  const auto device = Device::cpu(3);
+  const auto device = reference::test_device(3);
   const Philox philox{5, Purpose::test};
   for (int trial = 0; trial < 24; ++trial) {
     const u32x4 random = philox.draw(static_cast<uint64_t>(trial));
@@ -158,7 +159,7 @@ TEST_CASE("a shift equals its definition for random shapes, sources and strides"
 }
 
 TEST_CASE("shifting by t and then by −t gives the image back, and a shift is the adjoint of its opposite") {
-  const auto device = Device::cpu(2);
+  const auto device = reference::test_device(2);
   const int side = 30;
   const auto pixels = pairs_of(side);
   const auto count = static_cast<int64_t>(pixels.size());
@@ -177,7 +178,7 @@ TEST_CASE("shifting by t and then by −t gives the image back, and a shift is t
 }
 
 TEST_CASE("without shifts the operation is a plain gather of rows") {
-  const auto device = Device::cpu(2);
+  const auto device = reference::test_device(2);
   const auto pixels = pairs_of(8);
   const auto count = static_cast<int64_t>(pixels.size());
   const auto images = normals(3 * count, 1);
@@ -197,7 +198,7 @@ TEST_CASE("without shifts the operation is a plain gather of rows") {
 }
 
 TEST_CASE("the CTF of the CPU backend is within 1e-5 of the scalar formula and of the double reference") {
-  const auto device = Device::cpu(2);
+  const auto device = reference::test_device(2);
   const Philox philox{9, Purpose::test};
   std::vector<CtfParameters> rows;
   for (uint64_t i = 0; i < 12; ++i) {
@@ -230,7 +231,7 @@ TEST_CASE("the CTF of the CPU backend is within 1e-5 of the scalar formula and o
 }
 
 TEST_CASE("phase flipping multiplies by the sign of the CTF and may be done in place") {
-  const auto device = Device::cpu(2);
+  const auto device = reference::test_device(2);
   Buffer<float> image(*device, std::vector<float>{1, -2, 3, -4}),
       ctf_values(*device, std::vector<float>{-0.5f, 0.5f, 0, -1});
   phase_flip(*device, {.in = image.view(), .ctf = ctf_values.view(), .out = image.view()});
@@ -273,7 +274,7 @@ TEST_CASE("ten ribosome images have the authors' Hartley coefficients, with and 
     MESSAGE("reference data not found: skipped");
     return;
   }
-  const auto device = Device::cpu(2);
+  const auto device = reference::test_device(2);
   const auto file = reference::read_npz(folder / "reference/hartley_ribo32_first10.npz");
   const auto stack = reference::read_mrc(folder / "ribo32/particles_clean.mrcs");
   const std::vector<float> images(stack.values.begin(), stack.values.begin() + 10 * 32 * 32);
@@ -290,7 +291,7 @@ TEST_CASE("eleven images of a hand have the authors' coefficients after inversio
     MESSAGE("reference data not found: skipped");
     return;
   }
-  const auto device = Device::cpu(2);
+  const auto device = reference::test_device(2);
   const auto expected = reference::read_npy(folder / "cryodrgn/hand_11_particles.npy");
   const auto stack = reference::read_mrc(folder / "cryodrgn/hand.mrcs");
   std::vector<float> images;
@@ -319,7 +320,7 @@ TEST_CASE("a shift of (5, 10) moves the content right by 5 and down by 10, as th
     MESSAGE("reference data not found: skipped");
     return;
   }
-  const auto device = Device::cpu(2);
+  const auto device = reference::test_device(2);
   const int side = 64;
   const auto expected = reference::read_npy(folder / "cryodrgn/im_shifted.npy");
   const auto stack = reference::read_mrc(folder / "cryodrgn/hand.mrcs");

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/reference/latent_reference.h"
+#include "tests/reference/test_device.h"
 
 using namespace recon;
 using namespace recon::reference;
@@ -70,7 +71,7 @@ Result run(Device& d, const Case& c, float start) {
 TEST_CASE(
     "Latent reference: gradients of reparameterisation, KL divergence and prior match central differences to 1e-6") {
   double worst = 0;
-  for (uint64_t number = 0; number < 50; ++number) {
+  for (uint64_t number = 0; number < shapes(50); ++number) {
     Case c = random_case(number);
     const auto rows = static_cast<size_t>(c.rows);
     const Values encoded = widen(c.encoded), noise = c.noise(), dz = widen(c.dz);
@@ -91,9 +92,9 @@ TEST_CASE(
 // exp and a few products in floats: some 2⁻²⁴ each of terms as large as the result but for z − μ, which loses what μ is
 // larger than σε: a factor of ten at the far end of these draws.
 TEST_CASE("Latent: values and gradients match the double reference over 200 random shapes") {
-  const auto device = Device::cpu(2);
+  const auto device = test_device(2);
   double worst = 0;
-  for (uint64_t number = 0; number < 200; ++number) {
+  for (uint64_t number = 0; number < shapes(200); ++number) {
     const Case c = random_case(number);
     const auto rows = static_cast<size_t>(c.rows);
     const Values encoded = widen(c.encoded), noise = c.noise();
@@ -111,7 +112,7 @@ TEST_CASE("Latent: values and gradients match the double reference over 200 rand
 }
 
 TEST_CASE("Latent: an image's noise depends on its number and the epoch, not on its place in the batch") {
-  const auto device = Device::cpu(1);
+  const auto device = test_device(1);
   Case c = random_case(3);
   c.rows = 2, c.width = 4;
   c.images = {17, 5};
@@ -127,9 +128,9 @@ TEST_CASE("Latent: an image's noise depends on its number and the epoch, not on 
 }
 
 TEST_CASE("Latent: gathered rows, their prior and its gradient match the double reference over 100 random shapes") {
-  const auto device = Device::cpu(1);
+  const auto device = test_device(1);
   double worst = 0;
-  for (uint64_t number = 0; number < 100; ++number) {
+  for (uint64_t number = 0; number < shapes(100); ++number) {
     Draws draws(600 + number);
     const int64_t images = draws.integer(1, 30), rows = draws.integer(1, 40), width = draws.integer(1, 16);
     const auto table = draws.normals(images * width);
@@ -156,8 +157,58 @@ TEST_CASE("Latent: gathered rows, their prior and its gradient match the double 
   CHECK(worst < 3e-7);  // two roundings of 2⁻²⁴ an entry
 }
 
+TEST_CASE("Latent: rows wider than a warp, empty batches, and scalars that stand on the device") {
+  const auto device = test_device(1);
+  Draws draws(5);
+  for (const int64_t rows : {0, 1, 5}) {
+    const int64_t width = 70;
+    const auto given = draws.normals(rows * 2 * width), dz = draws.normals(rows * width);
+    Case c{.rows = rows, .width = width, .encoded = given, .dz = dz, .seed = 9, .epoch = 12, .kl_scale = 0.4f};
+    for (int64_t b = 0; b < rows; ++b) c.images.push_back(draws.integer(0, 99));
+    const Result by_value = run(*device, c, 0);
+    if (rows > 0) {
+      const Reparameterized expected = reparameterize(size_t(rows), widen(given), c.noise());
+      CHECK(relative_error(by_value.z, expected.z) < 2e-6);
+      CHECK(relative_error(by_value.kl, expected.kl) < 2e-6);
+    }
+
+    const Buffer<float> encoded = on_device(*device, given, rows, 2 * width), z(*device, rows, width),
+                        kl(*device, 1, rows), dvalues = on_device(*device, dz, rows, width),
+                        dencoded(*device, rows, 2 * width), scale = on_device(*device, std::vector<float>{0.4f});
+    const Buffer<int32_t> images = on_device(*device, c.images);
+    const Buffer<uint32_t> epoch = on_device(*device, std::vector<uint32_t>{12});
+    dencoded.zero();
+    reparameterize(*device, Reparameterize{.encoded = encoded.view(),
+                                           .images = images.view(),
+                                           .z = z.view(),
+                                           .kl = kl.view(),
+                                           .seed = 9,
+                                           .epoch = Scalar<uint32_t>(epoch.view().data)});
+    reparameterize_backward(*device, ReparameterizeBackward{.encoded = encoded.view(),
+                                                            .z = z.view(),
+                                                            .dz = dvalues.view(),
+                                                            .dencoded = dencoded.view(),
+                                                            .kl_scale = Scalar<float>(scale.view().data)});
+    CHECK(z.download() == by_value.z);
+    CHECK(kl.download() == by_value.kl);
+    CHECK(dencoded.download() == by_value.dencoded);
+    const Buffer<float> prior(*device, 1, rows);
+    const Buffer<int32_t> order = on_device(*device, std::vector<int32_t>(size_t(rows), 0));
+    gather_latents(
+        *device,
+        GatherLatents{
+            .table = encoded.shaped(2 * rows, width), .rows = order.view(), .z = z.view(), .prior = prior.view()});
+    latent_prior(*device, LatentPrior{.z = z.view(), .dz = dvalues.view(), .scale = Scalar<float>(scale.view().data)});
+    const Values gathered = widen(z.download());
+    if (rows > 0) CHECK(relative_error(prior.download(), latent_prior(size_t(rows), gathered)) < 3e-7);
+    Values gradient = latent_prior_backward(gathered, double(0.4f));
+    for (size_t i = 0; i < gradient.size(); ++i) gradient[i] += double(dz[i]);
+    CHECK(relative_error(dvalues.download(), gradient) < 3e-7);
+  }
+}
+
 TEST_CASE("Latent: shapes that do not fit are refused at the seam") {
-  const auto device = Device::cpu(1);
+  const auto device = test_device(1);
   const Buffer<float> encoded(*device, 2, 5), z(*device, 2, 3), kl(*device, 1, 2);
   const Buffer<int32_t> images(*device, 1, 2);
   CHECK_THROWS_AS(

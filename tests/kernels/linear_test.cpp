@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/reference/linear_reference.h"
+#include "tests/reference/test_device.h"
 
 using namespace recon;
 using namespace recon::reference;
@@ -128,10 +129,10 @@ TEST_CASE("Perceptron reference: its gradients match central differences to 1e-6
 // array is nearer to its mean. A relu whose pre-activation is within that of 0 lets a whole gradient entry pass or not;
 // cases with one are skipped by the reference's own pattern at two biases.
 TEST_CASE("Linear: values and gradients match the double reference over 300 random shapes") {
-  const auto device = Device::cpu(2);
+  const auto device = test_device(2);
   double worst = 0;
   int skipped = 0;
-  for (uint64_t number = 0; number < 300; ++number) {
+  for (uint64_t number = 0; number < shapes(300); ++number) {
     const Case c = random_case(number);
     const Values x = widen(c.x), w = widen(c.w), b = widen(c.b);
     Pattern pattern, above, below;
@@ -156,8 +157,8 @@ TEST_CASE("Linear: values and gradients match the double reference over 300 rand
 }
 
 TEST_CASE("Linear: the backward step is the adjoint of the forward step to 1e-6") {
-  const auto device = Device::cpu(2);
-  for (uint64_t number = 0; number < 100; ++number) {
+  const auto device = test_device(2);
+  for (uint64_t number = 0; number < shapes(100); ++number) {
     Case c = random_case(4000 + number);
     c.shape.relu = false;
     std::fill(c.b.begin(), c.b.end(), 0.0f);
@@ -172,7 +173,7 @@ TEST_CASE("Linear: the backward step is the adjoint of the forward step to 1e-6"
 }
 
 TEST_CASE("Linear: the same bits for 1, 2 and 3 threads") {
-  const auto one = Device::cpu(1), two = Device::cpu(2), three = Device::cpu(3);
+  const auto one = test_device(1), two = test_device(2), three = test_device(3);
   Draws draws(5);
   Case c;
   c.shape = {.rows = 33, .inner = 391, .outputs = 391, .relu = true, .residual = true};
@@ -183,8 +184,42 @@ TEST_CASE("Linear: the same bits for 1, 2 and 3 threads") {
   CHECK(run(*three, c, 0) == expected);
 }
 
+TEST_CASE("Linear: no rows leave the gradients as they are, and an input without a gradient changes no other") {
+  const auto device = test_device(2);
+  for (uint64_t number = 0; number < 20; ++number) {
+    Case c = random_case(7000 + number);
+    const LinearShape& s = c.shape;
+    const Result whole = run(*device, c, 0.5f);
+    const Buffer<float> x = on_device(*device, c.x, s.rows, s.inner), w = on_device(*device, c.w, s.outputs, s.inner),
+                        y = on_device(*device, whole.y, s.rows, s.outputs),
+                        dy = on_device(*device, c.dy, s.rows, s.outputs),
+                        dw = on_device(*device, std::vector<float>(c.w.size(), 0.5f), s.outputs, s.inner),
+                        db = on_device(*device, std::vector<float>(c.b.size(), 0.5f));
+    linear_backward(*device, LinearBackward{.x = x.view(),
+                                            .w = w.view(),
+                                            .y = y.view(),
+                                            .dy = dy.view(),
+                                            .dx = {},
+                                            .dw = dw.view(),
+                                            .db = db.view(),
+                                            .relu = s.relu,
+                                            .residual = s.residual});
+    CHECK(dw.download() == whole.dw);
+    CHECK(db.download() == whole.db);
+    std::vector<float> pre = c.dy;
+    for (size_t i = 0; i < pre.size(); ++i)
+      if (s.relu && whole.y[i] <= 0) pre[i] = 0;
+    CHECK(dy.download() == pre);
+    c.shape.rows = 0;
+    c.x.clear(), c.dy.clear();
+    const Result none = run(*device, c, 0.5f);
+    CHECK(none.dw == std::vector<float>(c.w.size(), 0.5f));
+    CHECK(none.db == std::vector<float>(c.b.size(), 0.5f));
+  }
+}
+
 TEST_CASE("Linear: shapes that do not fit are refused at the seam") {
-  const auto device = Device::cpu(1);
+  const auto device = test_device(1);
   const Buffer<float> x(*device, 2, 3), w(*device, 4, 3), b(*device, 1, 4), y(*device, 2, 4);
   const LinearForward good{.x = x.view(), .w = w.view(), .b = b.view(), .y = y.view()};
   x.zero(), w.zero(), b.zero();

@@ -5,6 +5,7 @@
 #include "tests/reference/image_reference.h"
 #include "tests/reference/loss_reference.h"
 #include "tests/reference/shapes.h"
+#include "tests/reference/test_device.h"
 
 using namespace recon;
 using namespace recon::reference;
@@ -98,9 +99,9 @@ TEST_CASE("Shift and CTF reference: the gradient through both matches central di
 // Squares are summed in doubles, so what is left are two roundings of 2⁻²⁴ in each e = c·v − x, of terms up to a few
 // times e; the loss meets them twice.
 TEST_CASE("Loss: values and gradients match the double reference over 200 random shapes") {
-  const auto device = Device::cpu(2);
+  const auto device = test_device(2);
   double worst = 0;
-  for (uint64_t number = 0; number < 200; ++number) {
+  for (uint64_t number = 0; number < shapes(200); ++number) {
     const Case c = random_case(number);
     const Values prediction = widen(c.prediction), target = widen(c.target), ctf = widen(c.ctf);
     const float start = number % 2 ? 0.5f : 0.0f;
@@ -119,14 +120,14 @@ TEST_CASE("Loss: values and gradients match the double reference over 200 random
 }
 
 TEST_CASE("Loss: the same bits for 1, 2 and 3 threads") {
-  const auto one = Device::cpu(1), two = Device::cpu(2), three = Device::cpu(3);
+  const auto one = test_device(1), two = test_device(2), three = test_device(3);
   const Case c = random_case(10);
   CHECK(run(*two, c, 0, true) == run(*one, c, 0, true));
   CHECK(run(*three, c, 0, true) == run(*one, c, 0, true));
 }
 
 TEST_CASE("Loss: sums are in doubles and add up when asked") {
-  const auto device = Device::cpu(1);
+  const auto device = test_device(1);
   std::vector<float> values(1 << 16, 1.0f);
   values[0] = 1e8f;  // a float sum would lose every 1 after it
   const Buffer<float> from = on_device(*device, values);
@@ -135,4 +136,37 @@ TEST_CASE("Loss: sums are in doubles and add up when asked") {
   CHECK(out.download()[0] == 0.5 * (1e8 + 65535));
   sum_values(*device, SumValues{.values = from.view(), .out = out.view(), .scale = 2, .accumulate = true});
   CHECK(out.download()[0] == 2.5 * (1e8 + 65535));
+}
+
+TEST_CASE("Loss: sums of any length, and a scale that stands on the device") {
+  const auto device = test_device(2);
+  Draws draws(8);
+  for (const int64_t count : {0, 1, 31, 513, 65537}) {
+    const auto values = draws.normals(count);
+    double expected = 0;
+    for (const float v : values) expected += double(v);
+    const Buffer<float> from = on_device(*device, values);
+    const Buffer<double> out(*device, 1, 2);
+    out.zero();
+    sum_values(*device, SumValues{.values = from.view(), .out = out.view(), .scale = 3, .accumulate = true});
+    const double once = out.download()[0];
+    CHECK(std::abs(once - 3 * expected) <= 1e-14 * double(count + 1));
+    sum_values(*device, SumValues{.values = from.view(), .out = out.view(), .scale = 3, .accumulate = true});
+    CHECK(out.download() == Values{2 * once, 0});
+  }
+  const Case c = random_case(10);
+  const Buffer<float> prediction = on_device(*device, c.prediction, c.rows, c.pixels),
+                      target = on_device(*device, c.target, c.rows, c.pixels), loss(*device, 1, c.rows),
+                      gradient(*device, c.rows, c.pixels), scale = on_device(*device, std::vector<float>{c.scale});
+  Buffer<float> ctf;
+  if (!c.ctf.empty()) ctf = on_device(*device, c.ctf, c.rows, c.pixels);
+  gradient.zero();
+  squared_error(*device, SquaredError{.prediction = prediction.view(),
+                                      .target = target.view(),
+                                      .ctf = ctf.view(),
+                                      .loss = loss.view(),
+                                      .dprediction = gradient.view(),
+                                      .scale = Scalar<float>(scale.view().data)});
+  CHECK(Result{loss.download(), gradient.download()} == run(*device, c, 0, true));
+  CHECK(run(*device, Case{.rows = 0, .pixels = 7}, 0, true).loss.empty());
 }

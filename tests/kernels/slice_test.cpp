@@ -7,6 +7,7 @@
 #include "kernels/slice/volume_points.h"
 #include "tests/reference/shapes.h"
 #include "tests/reference/slice_reference.h"
+#include "tests/reference/test_device.h"
 
 using namespace recon;
 using namespace recon::reference;
@@ -58,9 +59,9 @@ std::vector<float> run(Device& d, const Case& c) {
 TEST_CASE(
     "Slices: samples of a lattice match the double reference over 150 random shapes, and skipped slices stay as they "
     "were") {
-  const auto device = Device::cpu(2);
+  const auto device = test_device(2);
   double worst = 0;
-  for (uint64_t number = 0; number < 150; ++number) {
+  for (uint64_t number = 0; number < shapes(150); ++number) {
     const Case c = random_case(number);
     Values expected = sample_slices(c.problem, widen(c.volume));
     for (size_t s = 0; s < c.active.size(); ++s)
@@ -73,10 +74,21 @@ TEST_CASE(
   CHECK(worst < 1e-5);
 }
 
+TEST_CASE("Slices: bands longer than a block of threads") {
+  const auto device = test_device(2);
+  for (const int pairs : {127, 128, 129, 400}) {
+    Case c = random_case(20);
+    Draws draws(static_cast<uint64_t>(pairs));
+    c.problem.pixels = random_pixels(draws, c.problem.side / c.problem.oversampling - 2, pairs);
+    c.active.clear();
+    CHECK(relative_error(run(*device, c), sample_slices(c.problem, widen(c.volume))) < 1e-5);
+  }
+}
+
 TEST_CASE("Slices: sampling is the adjoint of inserting to 1e-6") {
-  const auto device = Device::cpu(2);
+  const auto device = test_device(2);
   double worst = 0;
-  for (uint64_t number = 0; number < 60; ++number) {
+  for (uint64_t number = 0; number < shapes(60); ++number) {
     Case c = random_case(300 + number);
     c.active.clear();
     const auto values = run(*device, c);
@@ -91,7 +103,7 @@ TEST_CASE("Slices: sampling is the adjoint of inserting to 1e-6") {
 }
 
 TEST_CASE("Slices: a volume that is linear in k is sampled exactly, and opposite pixels see opposite points") {
-  const auto device = Device::cpu(1);
+  const auto device = test_device(1);
   Case c = random_case(7);
   c.active.clear();
   const int m = c.problem.side, half = m / 2;
@@ -114,14 +126,14 @@ TEST_CASE("Slices: a volume that is linear in k is sampled exactly, and opposite
 }
 
 TEST_CASE("Slices: the same bits for 1, 2 and 3 threads") {
-  const auto one = Device::cpu(1), two = Device::cpu(2), three = Device::cpu(3);
+  const auto one = test_device(1), two = test_device(2), three = test_device(3);
   const Case c = random_case(20);
   CHECK(run(*two, c) == run(*one, c));
   CHECK(run(*three, c) == run(*one, c));
 }
 
 TEST_CASE("Volume points: values land at their index and their mirror's, and the rest is zero") {
-  const auto device = Device::cpu(2);
+  const auto device = test_device(2);
   const Buffer<float> values = on_device(*device, std::vector<float>{1, 2, 3, 4}, 2, 2),
                       volume = on_device(*device, std::vector<float>(8, 9.0f), 4, 2);
   const Buffer<int32_t> index = on_device(*device, std::vector<int32_t>{5, -1}),
@@ -132,8 +144,69 @@ TEST_CASE("Volume points: values land at their index and their mirror's, and the
   CHECK(volume.download() == std::vector<float>{2, 0, 0, 0, 0, 1, 0, 4});
 }
 
+TEST_CASE("Volume points: single values, a point that is its own opposite, and none at all") {
+  const auto device = test_device(2);
+  Draws draws(11);
+  const int side = 10, half = side / 2;
+  std::vector<int32_t> index;
+  std::vector<float> given, expected(size_t(side * side * side), 0.0f);
+  for (int32_t i = 0; i < side * side * side; ++i) {
+    const bool outside = draws.integer(0, 3) == 0;
+    index.push_back(outside ? -1 : i);
+    given.push_back(draws.normal());
+    if (!outside) expected[size_t(i)] = given.back();
+  }
+  const auto scattered = [&](const std::vector<float>& values, int64_t outputs, const std::vector<int32_t>& at,
+                             const std::vector<int32_t>& opposite) {
+    const Buffer<float> from = on_device(*device, values, int64_t(at.size()), outputs),
+                        volume = on_device(*device, std::vector<float>(expected.size(), 9.0f), side * side, side);
+    const Buffer<int32_t> first = on_device(*device, at), second = on_device(*device, opposite);
+    scatter_volume(*device, ScatterVolume{.values = from.view(),
+                                          .index = first.view(),
+                                          .mirror = outputs == 2 ? second.view() : View<int32_t>{},
+                                          .volume = volume.view()});
+    return volume.download();
+  };
+  CHECK(scattered(given, 1, index, {}) == expected);
+  const int32_t centre = (half * side + half) * side + half;
+  std::vector<float> one(expected.size(), 0.0f);
+  CHECK(scattered({}, 1, {}, {}) == one);
+  one[size_t(centre)] = 5;  // the second value of a point is written last
+  CHECK(scattered({4, 5}, 2, {centre}, {centre}) == one);
+}
+
+TEST_CASE("Volume points: padding by any even number, by none too") {
+  const auto device = test_device(2);
+  Draws draws(12);
+  for (const auto& [side, padded] : {std::pair{2, 2}, {2, 4}, {6, 6}, {10, 16}, {14, 18}, {16, 150}}) {
+    const auto density = draws.normals(int64_t{side} * side * side);
+    const Buffer<float> in = on_device(*device, density, side * side, side), out(*device, padded * padded, padded);
+    pad_volume(*device,
+               PadVolume{.density = in.view(), .out = out.view(), .side = side, .padded_side = padded, .scale = 2});
+    const auto weight = [&](int i) {
+      const double a = std::numbers::pi * (i - side / 2) / padded;
+      return a == 0 ? 1 : std::pow(a / std::sin(a), 2);
+    };
+    const int offset = (padded - side) / 2;
+    const auto got = out.download();
+    double worst = 0, largest = 0, outside = 0;
+    for (int i = 0; i < padded * padded * padded; ++i) {
+      const int z = i / padded / padded - offset, y = i / padded % padded - offset, x = i % padded - offset;
+      const bool inside = std::min({x, y, z}) >= 0 && std::max({x, y, z}) < side;
+      if (!inside) outside = std::max(outside, std::abs(double(got[size_t(i)])));
+      if (!inside) continue;
+      const double expected =
+          2 * double(density[size_t((z * side + y) * side + x)]) * weight(x) * weight(y) * weight(z);
+      worst = std::max(worst, std::abs(double(got[size_t(i)]) - expected));
+      largest = std::max(largest, std::abs(expected));
+    }
+    CHECK(worst < 5e-7 * largest);
+    CHECK(outside == 0);
+  }
+}
+
 TEST_CASE("Volume points: padding divides by the interpolation's own transform and keeps the centre in place") {
-  const auto device = Device::cpu(3);
+  const auto device = test_device(3);
   const int side = 6, padded = 14;
   Draws draws(1);
   const auto density = draws.normals(side * side * side);

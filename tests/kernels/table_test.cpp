@@ -3,13 +3,14 @@
 #include <doctest/doctest.h>
 
 #include "tests/reference/compare.h"
+#include "tests/reference/test_device.h"
 
 using namespace recon;
 using namespace recon::reference;
 
 TEST_CASE("Table: gathered rows are the named rows, and scattering them puts back what was there") {
-  const auto device = Device::cpu(2);
-  for (uint64_t number = 0; number < 100; ++number) {
+  const auto device = test_device(2);
+  for (uint64_t number = 0; number < shapes(100); ++number) {
     Draws draws(number);
     const int64_t rows = draws.integer(1, 60), columns = draws.integer(1, 30);
     const auto values = draws.normals(rows * columns);
@@ -35,4 +36,26 @@ TEST_CASE("Table: gathered rows are the named rows, and scattering them puts bac
   const Buffer<int32_t> two(*device, 1, 2);
   CHECK_THROWS_AS(gather_rows(*device, GatherRows{.from = wide.view(), .rows = two.view(), .to = narrow.view()}),
                   ContractError);
+}
+
+TEST_CASE("Table: rows are taken one after the other, of any width, and no rows are no work") {
+  const auto device = test_device(2);
+  Draws draws(1);
+  for (const int64_t columns : {1, 7, 256, 300}) {
+    std::vector<int32_t> rows;
+    for (int64_t i = 0; i < 5 * columns; ++i) rows.push_back(draws.integer(-9, 9));
+    const Buffer<int32_t> from = on_device(*device, rows, 5, columns), to(*device, 1, columns),
+                          cursor = on_device(*device, std::vector<int32_t>{1});
+    for (int32_t row = 1; row < 5; ++row) {
+      take_row(*device, TakeRow{.from = from.view(), .cursor = cursor.view(), .to = to.view()});
+      CHECK(to.download() == std::vector<int32_t>(rows.begin() + row * columns, rows.begin() + (row + 1) * columns));
+      CHECK(cursor.download() == std::vector<int32_t>{row + 1});
+    }
+  }
+  const Buffer<float> table = on_device(*device, draws.normals(6), 2, 3), none(*device, 0, 3);
+  const Buffer<int32_t> nothing(*device, 1, 0);
+  const auto before = table.download();
+  gather_rows(*device, GatherRows{.from = table.view(), .rows = nothing.view(), .to = none.view()});
+  scatter_rows(*device, ScatterRows{.from = none.view(), .rows = nothing.view(), .to = table.view()});
+  CHECK(table.download() == before);
 }

@@ -1,0 +1,78 @@
+#include "engine/train/memory_plan.h"
+
+#include <algorithm>
+#include <set>
+
+#include "engine/geometry/lattice.h"
+#include "engine/train/trainer.h"
+
+namespace recon {
+namespace {
+
+Dataset untouched_dataset(Device& device, int side, int64_t count, bool ctf) {
+  Dataset data;
+  data.side = side;
+  data.count = count;
+  data.pixel_size_angstrom = 1;
+  data.host_pixels = circular_pixels(side, side / 2.0);
+  data.pixels = Buffer<Pixel>(device, data.host_pixels);
+  data.images = Buffer<float>(device, count, data.pixel_count());
+  if (ctf) data.ctf = Buffer<CtfParameters>(device, 1, count);
+  return data;
+}
+
+/// The first group of every kind of epoch, the last group of the last one, and a volume.
+void rehearse(Trainer& trainer) {
+  const TrainConfig& c = trainer.config();
+  const int last = c.epochs - 1, searched = c.random_pose_epochs + std::max(c.search_epochs, 1) - 1;
+  std::set<int> epochs = {last};
+  if (c.poses == PoseMode::search)
+    for (const int epoch : {0, c.random_pose_epochs, searched, c.latent_start_epoch})
+      epochs.insert(std::clamp(epoch, 0, last));
+  for (const int epoch : epochs) {
+    trainer.restore({.epoch = epoch});
+    trainer.step_group();
+  }
+  const int64_t group = trainer.group_images(), count = trainer.data().count, rest = count % group;
+  if (count > group && rest > 0) {
+    trainer.restore({.epoch = last, .cursor = count - rest});
+    trainer.step_group();
+  }
+  trainer.model().volume(std::vector<float>(static_cast<size_t>(c.model.latent), 0.0f), trainer.data().side / 2.0);
+}
+
+}  // namespace
+
+MemoryPlan plan_memory(Device& device, int side, int64_t count, bool ctf, bool half_maps,
+                       const std::vector<TrainConfig>& stages) {
+  MemoryPlan plan;
+  const auto counting = Device::counting(device);
+  Device& d = counting ? *counting : device;
+  const size_t before = d.bytes_in_use();
+  const Dataset data = untouched_dataset(d, side, count, ctf);
+  plan.images = d.bytes_in_use() - before;
+  for (const TrainConfig& stage : stages) {
+    Trainer trainer(d, data, stage);
+    if (counting) rehearse(trainer);
+    plan.peak = std::max(plan.peak, counting ? d.bytes_peak() : d.bytes_in_use() - before);
+  }
+  if (half_maps) {
+    const Dataset half = untouched_dataset(d, side, (count + 1) / 2, ctf);
+    Trainer trainer(d, half, stages.back());
+    if (counting) rehearse(trainer);
+    plan.peak = std::max(plan.peak, counting ? d.bytes_peak() : d.bytes_in_use() - before);
+  }
+  plan.exact = counting != nullptr;
+  if (counting) plan.free = device.state().free_bytes();
+  return plan;
+}
+
+void check_memory(const MemoryPlan& plan, const Device& device) {
+  if (plan.free == 0 || plan.peak <= plan.free) return;
+  throw DeviceError("out of memory on " + device.name() + ": the run wants " + std::to_string(plan.peak >> 20) +
+                    " MiB (" + std::to_string(plan.images >> 20) + " MiB of them images), " +
+                    std::to_string(plan.free >> 20) +
+                    " MiB are free; use fewer images, a smaller box or band, a smaller --batch or another device");
+}
+
+}  // namespace recon

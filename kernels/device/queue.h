@@ -1,0 +1,91 @@
+#pragma once
+// The stream layer: the little of the CUDA runtime and of its libraries that the backend needs, with two answers: the
+// hardware (queue_cuda.cu, libraries_cuda.cu) and the emulator (tests/simt/queue_simt.cpp).
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/runtime/device.h"
+
+namespace simt {
+struct Dim;
+}
+
+namespace recon::cuda {
+
+/// C[m, n] = alpha · op(A) op(B) + beta · C, row-major, leading dimensions in elements.
+struct Gemm {
+  bool transpose_a = false, transpose_b = false;
+  int64_t m = 0, n = 0, k = 0;
+  float alpha = 1, beta = 0;
+  const float* a = nullptr;
+  int64_t lda = 0;
+  const float* b = nullptr;
+  int64_t ldb = 0;
+  float* c = nullptr;
+  int64_t ldc = 0;
+  /// A batch of products with these distances between their matrices (in elements).
+  int64_t batch = 1, stride_a = 0, stride_b = 0, stride_c = 0;
+};
+
+/// One device and one stream on it: everything is in order, and nothing waits for the device but `download`.
+class Queue : public DeviceState {
+ public:
+  /// Throws DeviceError when there is no driver or no device `index`.
+  explicit Queue(int index);
+  /// A queue for a device like that of `like` which only counts memory: nothing is started, copied or allocated.
+  explicit Queue(const Queue& like);
+  ~Queue() override;
+  /// Driver, devices and libraries found on this machine, a line each; never throws.
+  static std::vector<std::string> report();
+
+  void* allocate(size_t bytes);
+  void release(void* pointer);
+  /// The source may be changed at once: small arrays are staged in pinned memory.
+  void upload(void* to_device, const void* from_host, size_t bytes);
+  /// Waits for the device.
+  void download(void* to_host, const void* from_device, size_t bytes);
+  void zero(void* pointer, size_t bytes);
+  void copy(void* to_device, const void* from_device, size_t bytes);
+  void synchronize();
+
+  /// fp32 matrix products of the vendor's library, deterministic.
+  void gemm(const Gemm& product);
+  /// Complex transforms of the vendor's library in place, unnormalised, forward sign: `batch` cubes or squares of
+  /// interleaved complex floats [batch][side]..[side], `dimensions` 2 or 3.
+  void fft(float* complex, int side, int dimensions, int64_t batch);
+
+  /// Of the device: what launches are sized by.
+  int multiprocessors() const;
+  size_t shared_bytes_per_block() const;
+  size_t free_bytes() const override;
+  size_t bytes_reserved_peak() const override;
+  std::string description() const override;
+  uint64_t synchronizations() const override { return synchronizations_; }
+  uint64_t launches() const override { return launches_; }
+  uint64_t device_allocations() const override { return allocations_; }
+  void repeat(Recording& recording, const std::function<void()>& body) override;
+
+  // For launch() only.
+  bool counts_only() const { return counts_only_; }
+  void count_launch() { ++launches_; }
+  void* stream() const;
+  void allow_shared(const void* kernel, const char* name, size_t bytes);
+  void check_launch(const char* name);
+  void run_emulated(const char* name, simt::Dim grid, simt::Dim block, size_t shared_bytes,
+                    const std::function<void()>& body);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+  bool counts_only_ = false;
+  uint64_t synchronizations_ = 0, launches_ = 0, allocations_ = 0;
+};
+
+/// The queue of a CUDA device.
+inline Queue& queue_of(Device& device) { return static_cast<Queue&>(device.state()); }
+
+}  // namespace recon::cuda

@@ -1,0 +1,234 @@
+// The queue of the emulator: device memory is host memory that the host may not touch, libraries are answered by plain
+// loops, and launches run at once.
+#include "kernels/device/queue.h"
+
+#include <sys/mman.h>
+
+#include <cmath>
+#include <complex>
+#include <cstdlib>
+#include <cstring>
+#include <numbers>
+#include <unordered_map>
+#include <vector>
+
+#include "kernels/device/block_cache.h"
+#include "tests/simt/simt.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool guarded = false;  // the sanitizers watch heap blocks, to the byte
+#else
+constexpr bool guarded = true;
+#endif
+
+namespace recon::cuda {
+namespace {
+
+size_t pages(size_t bytes) { return (bytes + 4095) / 4096 * 4096; }
+
+}  // namespace
+
+/// Every allocation has pages of its own. Outside of a launch or a copy nobody may touch them: an engine that reads
+/// device memory on the host dies at that line, here as on a GPU.
+struct Queue::Impl {
+  std::unordered_map<void*, size_t> blocks;
+  int depth = 0;
+  BlockCache cache;
+  uintptr_t imagined = uintptr_t{1} << 40;
+  std::vector<std::vector<std::function<void()>>> recordings;
+  bool recording = false, counting = false;
+
+  /// Does it now, or writes it down: a recorded step is replayed from what was captured, as a graph is.
+  void issue(std::function<void()> work) {
+    if (counting) return;
+    if (recording)
+      recordings.back().push_back(std::move(work));
+    else
+      work();
+  }
+
+  void open() {
+    if (guarded && depth++ == 0)
+      for (const auto& [at, bytes] : blocks) mprotect(at, pages(bytes), PROT_READ | PROT_WRITE);
+  }
+  void close() {
+    if (guarded && --depth == 0)
+      for (const auto& [at, bytes] : blocks) mprotect(at, pages(bytes), PROT_NONE);
+  }
+  struct Open {
+    Impl& impl;
+    explicit Open(Impl& i) : impl(i) { impl.open(); }
+    ~Open() { impl.close(); }
+  };
+};
+
+Queue::Queue(int index) : impl_(std::make_unique<Impl>()) {
+  if (index != 0) throw DeviceError("the emulator has one device: 0");
+}
+
+Queue::Queue(const Queue&) : impl_(std::make_unique<Impl>()), counts_only_(true) { impl_->counting = true; }
+
+Queue::~Queue() {
+  for (const auto& [at, bytes] : impl_->blocks) guarded ? static_cast<void>(munmap(at, pages(bytes))) : std::free(at);
+}
+
+std::vector<std::string> Queue::report() { return {"emulated"}; }
+
+void* Queue::allocate(size_t bytes) {
+  expect(!impl_->recording, "queue: memory is allocated while a step is recorded");
+  // The same reuse of released blocks as on the hardware, for equal counts; their contents are poisoned again.
+  if (void* kept = impl_->cache.take(bytes)) {
+    if (!counts_only_) {
+      const Impl::Open open(*impl_);
+      std::memset(kept, 0xFF, bytes);
+    }
+    return kept;
+  }
+  ++allocations_;
+  if (counts_only_) {
+    void* imagined = reinterpret_cast<void*>(impl_->imagined);
+    impl_->imagined += (bytes + 255) / 256 * 256;
+    impl_->cache.add(imagined, bytes);
+    return imagined;
+  }
+  void* at = guarded ? mmap(nullptr, pages(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                     : std::aligned_alloc(64, bytes);
+  if (!at || at == MAP_FAILED) return nullptr;
+  std::memset(at, 0xFF, bytes);  // floats are NaN: what is read before it is written shows
+  impl_->blocks[at] = bytes;
+  impl_->cache.add(at, bytes);
+  if (guarded && impl_->depth == 0) mprotect(at, pages(bytes), PROT_NONE);
+  return at;
+}
+
+void Queue::release(void* pointer) {
+  impl_->cache.give_back(pointer);
+  if (guarded || counts_only_) return;
+  // Under a sanitizer a released block is freed, so that its use is reported.
+  impl_->cache.drop_idle([&](void* block) {
+    impl_->blocks.erase(block);
+    std::free(block);
+  });
+}
+
+void Queue::upload(void* to, const void* from, size_t bytes) {
+  if (counts_only_) return;
+  expect(!impl_->recording, "queue: an upload while a step is recorded");
+  const Impl::Open open(*impl_);
+  std::memcpy(to, from, bytes);
+}
+void Queue::download(void* to, const void* from, size_t bytes) {
+  if (counts_only_) {
+    std::memset(to, 0, bytes);
+    return;
+  }
+  expect(!impl_->recording, "queue: a download while a step is recorded");
+  ++synchronizations_;
+  const Impl::Open open(*impl_);
+  std::memcpy(to, from, bytes);
+}
+void Queue::zero(void* pointer, size_t bytes) {
+  impl_->issue([=, this] {
+    const Impl::Open open(*impl_);
+    std::memset(pointer, 0, bytes);
+  });
+}
+void Queue::copy(void* to, const void* from, size_t bytes) {
+  impl_->issue([=, this] {
+    const Impl::Open open(*impl_);
+    std::memcpy(to, from, bytes);
+  });
+}
+void Queue::synchronize() { ++synchronizations_; }
+
+namespace {
+
+void plain_gemm(const Gemm& g) {
+  for (int64_t batch = 0; batch < g.batch; ++batch)
+    for (int64_t i = 0; i < g.m; ++i)
+      for (int64_t j = 0; j < g.n; ++j) {
+        const float *a = g.a + batch * g.stride_a, *b = g.b + batch * g.stride_b;
+        double sum = 0;
+        for (int64_t k = 0; k < g.k; ++k)
+          sum += double(g.transpose_a ? a[k * g.lda + i] : a[i * g.lda + k]) *
+                 double(g.transpose_b ? b[j * g.ldb + k] : b[k * g.ldb + j]);
+        float& c = g.c[batch * g.stride_c + i * g.ldc + j];
+        c = static_cast<float>(double(g.alpha) * sum + (g.beta == 0 ? 0.0 : double(g.beta) * double(c)));
+      }
+}
+
+void plain_fft(float* complex, int side, int dimensions, int64_t batch) {
+  const auto n = static_cast<int64_t>(side);
+  int64_t size = 1;
+  for (int d = 0; d < dimensions; ++d) size *= n;
+  std::vector<std::complex<double>> turns(static_cast<size_t>(n)), line(turns.size());
+  for (int64_t i = 0; i < n; ++i)
+    turns[static_cast<size_t>(i)] = std::polar(1.0, -2 * std::numbers::pi * double(i) / double(n));
+  auto* data = reinterpret_cast<std::complex<float>*>(complex);
+  for (int64_t stride = 1; stride < size; stride *= n)
+    for (int64_t first = 0; first < batch * size; ++first) {
+      if (first / stride % n != 0) continue;  // not the start of a line
+      for (int64_t k = 0; k < n; ++k) {
+        std::complex<double> sum = 0;
+        for (int64_t i = 0; i < n; ++i)
+          sum += std::complex<double>(data[first + i * stride]) * turns[static_cast<size_t>(i * k % n)];
+        line[static_cast<size_t>(k)] = sum;
+      }
+      for (int64_t k = 0; k < n; ++k) data[first + k * stride] = std::complex<float>(line[static_cast<size_t>(k)]);
+    }
+}
+
+}  // namespace
+
+void Queue::gemm(const Gemm& product) {
+  impl_->issue([=, this] {
+    const Impl::Open open(*impl_);
+    plain_gemm(product);
+  });
+}
+
+void Queue::fft(float* complex, int side, int dimensions, int64_t batch) {
+  impl_->issue([=, this] {
+    const Impl::Open open(*impl_);
+    plain_fft(complex, side, dimensions, batch);
+  });
+}
+
+void Queue::repeat(Recording& recording, const std::function<void()>& body) {
+  if (recording.runs++ == 0 || counts_only_) return body();
+  if (recording.number < 0) {
+    recording.number = static_cast<int64_t>(impl_->recordings.size());
+    impl_->recordings.emplace_back();
+    impl_->recording = true;
+    try {
+      body();
+    } catch (...) {
+      impl_->recording = false;
+      throw;
+    }
+    impl_->recording = false;
+  }
+  for (const auto& work : impl_->recordings[static_cast<size_t>(recording.number)]) work();
+}
+
+int Queue::multiprocessors() const { return 3; }  // odd and small: several blocks, uneven shares
+size_t Queue::shared_bytes_per_block() const { return 227 * 1024; }
+size_t Queue::free_bytes() const { return (size_t{1} << 32) - impl_->cache.reserved(); }
+size_t Queue::bytes_reserved_peak() const { return impl_->cache.peak(); }
+std::string Queue::description() const { return "cuda:0 (emulated)"; }
+void* Queue::stream() const { return nullptr; }
+void Queue::allow_shared(const void*, const char*, size_t) {}
+void Queue::check_launch(const char*) {}
+
+void Queue::run_emulated(const char* name, simt::Dim grid, simt::Dim block, size_t shared_bytes,
+                         const std::function<void()>& body) {
+  if (shared_bytes > shared_bytes_per_block())
+    throw DeviceError(std::string("kernel ") + name + ": wants " + std::to_string(shared_bytes) +
+                      " bytes of shared memory");
+  impl_->issue([=, this] {
+    const Impl::Open open(*impl_);
+    simt::run(name, grid, block, shared_bytes, body);
+  });
+}
+
+}  // namespace recon::cuda
