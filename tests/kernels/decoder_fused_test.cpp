@@ -160,7 +160,7 @@ TEST_CASE("Fused decoder: values, losses and gradients are within the rounding o
   if (!device) return;
   for (const Precision precision : both) {
     Errors worst;
-    for (uint64_t number = 0; number < 18; ++number) {
+    for (uint64_t number = 0; number < shapes(18); ++number) {
       const DecoderCase c = fused_case(number, precision, false);
       INFO("case " << number);
       CHECK(nearest_kink(c.problem) > 4 * roundoff(precision));
@@ -175,7 +175,7 @@ TEST_CASE("Fused decoder: values, losses and gradients are within the rounding o
   if (!device) return;
   for (const Precision precision : both) {
     Errors worst;
-    for (uint64_t number = 100; number < 118; ++number) {
+    for (uint64_t number = 100; number < 100 + shapes(18); ++number) {
       const DecoderCase c = fused_case(number, precision, true);
       INFO("case " << number);
       worsen(worst, errors_of(*device, c, 0, gradient_tolerance(c) + kink_tolerance(c)));
@@ -205,7 +205,7 @@ TEST_CASE("Fused decoder: points are within the rounding of 16-bit operands") {
   const auto device = fused_device();
   if (!device) return;
   for (const Precision precision : both)
-    for (uint64_t number = 200; number < 212; ++number) {
+    for (uint64_t number = 200; number < 200 + shapes(12); ++number) {
       const DecoderCase c = fused_case(number, precision, true);
       const SliceProblem& p = c.problem;
       Draws draws(number);

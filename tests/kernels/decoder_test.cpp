@@ -185,7 +185,7 @@ TEST_CASE("Decoder: slices, losses and gradients have the same bits for 1, 2 and
       Draws draws(77);
       DecoderCase c;
       c.problem.shape = {.features = 12, .latent = 2, .width = 48, .layers = 3, .outputs = outputs};
-      fill(draws, c, 37, 200);
+      fill(draws, c, static_cast<int>(shapes(37)), 200);
       c.from_loss = from_loss;
       const DecoderGradients expected = kernel_gradients(*one, c, 0, true);
       CHECK(kernel_gradients(*two, c, 0, true) == expected);

@@ -70,6 +70,7 @@ TEST_CASE("the Hartley transform of volumes equals its definition") {
 TEST_CASE("the Hartley transform is its own inverse up to the number of points") {
   const auto device = reference::test_device(2);
   for (const int side : {6, 30, 64, 66, 128}) {
+    if (side == 128 && reference::shapes(8) < 8) continue;
     const auto images = normals(3 * int64_t(side) * side, 7);
     auto back = transform2d(*device, transform2d(*device, images, 3, side), 3, side);
     for (auto& value : back) value /= float(side * side);
