@@ -85,6 +85,7 @@ struct Machine {
   unsigned char* shared = nullptr;
   Barrier cta;
   void *host_stack = nullptr, *host_fiber = nullptr;
+  char started = 0, ended = 0;  // what ThreadSanitizer sees threads begin after, and the host go on after
   unsigned current = 0;
   std::string fault;
   uint64_t random = 0x9E3779B97F4A7C15u;
@@ -125,6 +126,7 @@ void leave_block(void** save) {
 
 [[noreturn]] void fail(const std::string& what) {
   m->fault = std::string("kernel ") + m->name + ": " + what;
+  release(&m->ended);
   void* abandoned = nullptr;
   leave_block(&abandoned);
   std::abort();
@@ -168,9 +170,9 @@ void wait(Barrier& barrier, Site site) {
 }
 
 void enter() {
-  acquire(m);
+  acquire(&m->started);
   (*m->body)();
-  release(m);
+  release(&m->ended);  // another object than the one before: a thread that starts later is not ordered by it
   self().done = true;
   const int next = runnable();
   if (next >= 0) switch_to(static_cast<unsigned>(next));
@@ -227,10 +229,10 @@ void start_block() {
     f.stack_pointer = top;
   }
   m->current = m->order[0];
-  release(m);
+  release(&m->started);
   announce(m->fibers[m->current].announced);
   simt_switch_stack(&m->host_stack, m->fibers[m->current].stack_pointer);
-  acquire(m);
+  acquire(&m->ended);
 }
 
 }  // namespace
