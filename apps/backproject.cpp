@@ -6,6 +6,7 @@
 #include "apps/options.h"
 #include "apps/progress.h"
 #include "io/atomic_file.h"
+#include "io/strict_json.h"
 
 namespace recon::apps {
 namespace {
@@ -101,7 +102,7 @@ int run_backproject(const BackprojectCommand& given) {
   write("backproject.mrc", maps.volume);
   Json result = {{"map", options.output + "/backproject.mrc"}, {"images", data.count}, {"ctf", !data.ctf.empty()}};
   result.update(fsc_result(maps.fsc, data.side, data.pixel_size_angstrom));
-  io::write_file(options.output + "/fsc.json", result.dump(1) + "\n");
+  io::write_file(options.output + "/fsc.json", io::json_text(result, 1) + "\n");
   write_fsc_text(options.output + "/fsc.txt", maps.fsc, data.side, data.pixel_size_angstrom);
   print_result(result, options.common.json);
   return io::ok;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "engine/analyze/fsc.h"
+#include "io/strict_json.h"
 
 namespace recon::apps {
 namespace {
@@ -26,11 +27,10 @@ void on_signal(int signal) {
   if (signal == SIGINT && interrupts.fetch_add(1) > 0) ::_exit(interrupted_twice);
 }
 
-std::string dumped(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
 int fail(bool json, int code, const std::string& message, const char* note = "") {
   std::cerr << "reconstruct: " << message << note << std::endl;
-  if (json) std::cout << dumped({{"event", "error"}, {"exit_code", code}, {"message", message + note}}) << std::endl;
+  if (json)
+    std::cout << io::json_text(Json{{"event", "error"}, {"exit_code", code}, {"message", message + note}}) << std::endl;
   return code;
 }
 
@@ -51,7 +51,7 @@ std::string value_text(const Json& value) {
     for (const Json& item : value) text.append(text.empty() ? "" : ", ").append(value_text(item));
     return text;
   }
-  return dumped(value);
+  return io::json_text(value);
 }
 
 void print_lines(const Json& result, const std::string& prefix) {
@@ -142,7 +142,7 @@ void throw_if_stopped() {
 
 void print_result(const Json& result, bool json) {
   if (json)
-    std::printf("%s\n", dumped(result).c_str());
+    std::printf("%s\n", io::json_text(result).c_str());
   else
     print_lines(result, "");
   std::fflush(stdout);
@@ -150,7 +150,7 @@ void print_result(const Json& result, bool json) {
 
 void print_warning(const std::string& text, bool json) {
   if (json)
-    std::cout << dumped({{"event", "warning"}, {"message", text}}) << std::endl;
+    std::cout << io::json_text(Json{{"event", "warning"}, {"message", text}}) << std::endl;
   else
     std::cerr << "warning: " << text << std::endl;
 }

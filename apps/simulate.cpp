@@ -7,6 +7,7 @@
 #include "io/atomic_file.h"
 #include "io/mrc.h"
 #include "io/npy.h"
+#include "io/strict_json.h"
 
 namespace recon::apps {
 namespace {
@@ -235,7 +236,7 @@ int run_simulate(const SimulateOptions& options) {
                  {"seed", options.truth.seed},
                  {"truth_volumes", options.output + "/truth"},
                  {"truth_volume_states", states}};
-  io::write_file(options.output + "/truth/truth.json", result.dump(1) + "\n");
+  io::write_file(options.output + "/truth/truth.json", io::json_text(result, 1) + "\n");
   print_result(result, options.common.json);
   return io::ok;
 }

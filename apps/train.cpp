@@ -115,9 +115,9 @@ void tell(ProgressDisplay& display, const Json& d, const Contrast& contrast, boo
   if (json)
     print_result({{"event", "input"}, {"input", d}}, true);
   else
-    display.note(d["images"].dump() + " images of " + d["box_px"].dump() + " px, " + d["pixel_size_angstrom"].dump() +
-                 " A/px; CTF: " + d["ctf"].get<std::string>() + "; poses: " + d["poses"].get<std::string>() +
-                 "; contrast: " + d["contrast"].get<std::string>());
+    display.note(io::json_text(d["images"]) + " images of " + io::json_text(d["box_px"]) + " px, " +
+                 io::json_text(d["pixel_size_angstrom"]) + " A/px; CTF: " + d["ctf"].get<std::string>() +
+                 "; poses: " + d["poses"].get<std::string>() + "; contrast: " + d["contrast"].get<std::string>());
   if (contrast.looks_wrong)
     display.warning(std::string("the density will probably come out negative: ") +
                     (contrast.wants_dark ? "with a CTF the particles should be darker than their surroundings"

@@ -140,7 +140,7 @@ FolderLock::FolderLock(const std::string& folder) : path_(folder + "/lock") {
     ::close(fd_);  // the holder removed it between our two calls
     if (attempt > 100) fail(path_, EBUSY);
   }
-  const std::string text = own_entry().dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  const std::string text = json_text(own_entry()) + "\n";
   if (::ftruncate(fd_, 0) != 0 || ::pwrite(fd_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()) ||
       ::fsync(fd_) != 0) {
     const int error = errno;

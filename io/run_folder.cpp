@@ -18,9 +18,6 @@ namespace fs = std::filesystem;
 
 constexpr size_t kKeptCheckpoints = 2;
 
-/// One line, whatever the texts inside hold.
-std::string to_line(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
-
 bool exists(const std::string& path) {
   std::error_code error;
   return fs::exists(path, error);
@@ -50,7 +47,7 @@ std::string differences(const json& before, const json& now, std::span<const std
     return std::find(may_change.begin(), may_change.end(), key) != may_change.end();
   });
   const auto shown = [](const json& flat, const std::string& key) {
-    return flat.contains(key) ? printable(to_line(flat[key]), 60) : std::string("absent");
+    return flat.contains(key) ? printable(json_text(flat[key]), 60) : std::string("absent");
   };
   std::string out;
   for (size_t i = 0; i < keys.size() && i < 5; ++i) {
@@ -95,7 +92,7 @@ bool RunFolder::settle_config(const json& config, std::span<const std::string> m
   require_lock();
   if (!config.is_object()) throw std::invalid_argument("RunFolder: the configuration must be an object");
   const std::string stored = file("config.json");
-  const std::string text = config.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  const std::string text = json_text(config, 2) + "\n";
   if (!exists(stored)) {
     if (!checkpoint_names().empty())
       throw IoError({.file = path_,
@@ -106,7 +103,7 @@ bool RunFolder::settle_config(const json& config, std::span<const std::string> m
     return false;
   }
   // Compared as it would be read back, so that 1 and 1.0 or replaced bytes make no difference.
-  const json before = this->config(), now = json::parse(text);
+  const json before = this->config(), now = parse_json(text, stored);
   const std::string different = differences(before, now, may_change);
   if (!different.empty())
     throw IoError({.file = stored,
@@ -119,12 +116,12 @@ bool RunFolder::settle_config(const json& config, std::span<const std::string> m
 
 void RunFolder::write_status(const json& status) {
   require_lock();
-  write_file(file("status.json"), status.dump(2, ' ', false, json::error_handler_t::replace) + "\n", "status");
+  write_file(file("status.json"), json_text(status, 2) + "\n", "status");
 }
 
 void RunFolder::append_event(const json& event) {
   require_lock();
-  events_->append_line(to_line(event));
+  events_->append_line(json_text(event));
 }
 
 std::vector<std::string> RunFolder::checkpoint_names() const {

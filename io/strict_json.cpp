@@ -71,4 +71,12 @@ json parse_json(const ByteSource& source, const JsonLimits& limits) {
   return parse_json(read_all(source), source.name(), limits);
 }
 
+std::string json_text(const json& value, int indent) {
+  return value.dump(indent, ' ', false, json::error_handler_t::replace);
+}
+
+std::string json_text(const nlohmann::ordered_json& value, int indent) {
+  return value.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
 }  // namespace recon::io

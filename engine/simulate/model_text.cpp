@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "engine/simulate/model.h"
+#include "io/strict_json.h"
 
 namespace recon {
 namespace {
@@ -186,7 +187,7 @@ std::string model_to_json(const GaussianModel& model) {
   }
   root["bond"] = {{"hinge_angstrom", model.hinge_angstrom}, {"axis", model.axis}, {"angle_deg", model.angle_deg}};
   root["moving"] = moving;
-  return root.dump(1);
+  return io::json_text(root, 1);
 }
 
 namespace {

@@ -2,6 +2,7 @@
 
 #include "engine/train/config_json.h"
 #include "io/error.h"
+#include "io/strict_json.h"
 
 namespace recon {
 namespace {
@@ -28,21 +29,19 @@ std::vector<T> values_of(const io::Checkpoint& checkpoint, const std::string& na
 io::Checkpoint to_checkpoint(const SavedState& state, Trainer& trainer) {
   io::Checkpoint out;
   out.metadata["format"] = "reconstruct-checkpoint-1";
-  out.metadata["state"] = nlohmann::json{
-      {"stage", state.stage},
-      {"epoch", state.progress.epoch},
-      {"cursor", state.progress.cursor},
-      {"loss_sum", state.progress.loss_sum},
-      {"kl_sum", state.progress.kl_sum},
-      {"search_so_far", state.progress.search},
-      {"scale", state.scale},
-      {"pixel_size_angstrom", state.pixel_size_angstrom},
-      {"images", state.images},
-      {"elapsed_seconds", state.elapsed_seconds},
-      {"race_losses", state.race_losses},
-      {"search", state.search},
-      {"config",
-       state.config}}.dump();
+  out.metadata["state"] = io::json_text(nlohmann::json{{"stage", state.stage},
+                                                       {"epoch", state.progress.epoch},
+                                                       {"cursor", state.progress.cursor},
+                                                       {"loss_sum", state.progress.loss_sum},
+                                                       {"kl_sum", state.progress.kl_sum},
+                                                       {"search_so_far", state.progress.search},
+                                                       {"scale", state.scale},
+                                                       {"pixel_size_angstrom", state.pixel_size_angstrom},
+                                                       {"images", state.images},
+                                                       {"elapsed_seconds", state.elapsed_seconds},
+                                                       {"race_losses", state.race_losses},
+                                                       {"search", state.search},
+                                                       {"config", state.config}});
   const Parameters& parameters = trainer.model().parameters();
   const Parameters::State weights = parameters.state();
   for (const auto& t : parameters.tensors()) {
@@ -74,7 +73,7 @@ SavedState saved_state(const io::Checkpoint& checkpoint, const std::string& file
   const auto found = checkpoint.metadata.find("state");
   try {
     if (found == checkpoint.metadata.end()) throw std::invalid_argument("no state");
-    const auto json = nlohmann::json::parse(found->second);
+    const auto json = io::parse_json(found->second, file);
     state.stage = json.at("stage");
     state.progress = {.epoch = json.at("epoch"),
                       .cursor = json.at("cursor"),

@@ -11,6 +11,7 @@
 #include "engine/train/config_json.h"
 #include "io/npy.h"
 #include "io/png.h"
+#include "io/strict_json.h"
 
 namespace recon {
 namespace {
@@ -134,7 +135,7 @@ void write_half_map(const ResultContext& c, const Trainer& trainer, int half) {
   for (size_t i = 0; i < curve.size(); ++i) json["shell_frequency_cycles_per_px"].push_back(double(i + 1) / side);
   json["resolution_0.5_px"] = resolution_px(curve, 0.5);
   json["resolution_0.143_px"] = resolution_px(curve, 0.143);
-  io::write_file(c.folder.file("fsc_half_maps.json"), json.dump(1) + "\n");
+  io::write_file(c.folder.file("fsc_half_maps.json"), io::json_text(json, 1) + "\n");
 }
 
 void write_summary(const ResultContext& c, const Trainer& trainer) {
@@ -148,7 +149,7 @@ void write_summary(const ResultContext& c, const Trainer& trainer) {
                          {"device", c.device.name()},
                          {"peak_device_bytes", c.device.bytes_peak()}};
   if (!c.state.search.statistics.levels.empty()) json["pose_search"] = summary_of(c.state.search);
-  io::write_file(c.folder.file("summary.json"), json.dump(1) + "\n");
+  io::write_file(c.folder.file("summary.json"), io::json_text(json, 1) + "\n");
 }
 
 }  // namespace recon

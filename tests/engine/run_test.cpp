@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/simulate/simulate.h"
+#include "io/strict_json.h"
 #include "tests/io/support.h"
 
 using namespace recon;
@@ -69,7 +70,7 @@ Outcome outcome_of(Device& device, const std::string& path) {
 }
 
 nlohmann::json summary_of(const std::string& path) {
-  return nlohmann::json::parse(test::slurp(path + "/summary.json"));
+  return io::parse_json(test::slurp(path + "/summary.json"), "summary");
 }
 
 }  // namespace
@@ -137,7 +138,7 @@ TEST_CASE("Run: of several random starts the one of lowest loss goes on, with th
   nlohmann::json race;
   std::istringstream events(test::slurp(data / "race/events.jsonl"));
   for (std::string line; std::getline(events, line);)
-    if (const auto event = nlohmann::json::parse(line); event.at("event") == "race") race = event;
+    if (const auto event = io::parse_json(line, "event"); event.at("event") == "race") race = event;
   const auto losses = race.at("losses").get<std::vector<double>>();
   REQUIRE(losses.size() == 3);
   const auto lowest = static_cast<uint64_t>(std::min_element(losses.begin(), losses.end()) - losses.begin());

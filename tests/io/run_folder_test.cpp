@@ -4,8 +4,8 @@
 #include <sys/wait.h>
 
 #include <nlohmann/json.hpp>
-#include <regex>
 
+#include "io/strict_json.h"
 #include "tests/io/support.h"
 
 using namespace recon::io;
@@ -32,11 +32,13 @@ TEST_CASE("a folder in use is refused with the holder's name, and free again aft
   {
     const RunFolder first = RunFolder::open(dir / "run");
     const std::string message = test::failure([&] { RunFolder::open(dir / "run"); });
-    const std::regex expected(
-        "73 .*/run/lock: in use by process " + std::to_string(::getpid()) +
-        " on .+ since 20..-..-..T..:..:..Z.*; repair: wait for it or choose another folder; delete "
-        "this file only if that process is gone");
-    CHECK_MESSAGE(std::regex_match(message, expected), message);
+    CHECK(message.starts_with("73 "));
+    for (const std::string& part :
+         {"/run/lock: in use by process " + std::to_string(::getpid()) + " on ", std::string(" since 20")})
+      CHECK_MESSAGE(message.find(part) != std::string::npos, message);
+    CHECK_MESSAGE(message.ends_with(
+                      "Z; repair: wait for it or choose another folder; delete this file only if that process is gone"),
+                  message);
   }
   CHECK_FALSE(std::filesystem::exists(dir / "run/lock"));
   CHECK_NOTHROW(RunFolder::open(dir / "run"));
@@ -90,14 +92,14 @@ TEST_CASE("the lock of a killed process is taken over, that of another machine i
   }
   ::waitpid(child, nullptr, 0);
   REQUIRE(std::filesystem::exists(dir / "run/lock"));
-  json entry = json::parse(test::slurp(dir / "run/lock"));
+  json entry = parse_json(test::slurp(dir / "run/lock"), "lock");
   CHECK_NOTHROW(FolderLock(dir / "run"));
   entry["boot"] = "a boot before this one";
-  test::spit(dir / "run/lock", entry.dump());
+  test::spit(dir / "run/lock", json_text(entry));
   CHECK_NOTHROW(FolderLock(dir / "run"));
   entry["host"] = "elsewhere\x1b[2J";
   entry["job"] = 42;
-  test::spit(dir / "run/lock", entry.dump());
+  test::spit(dir / "run/lock", json_text(entry));
   const std::string message = test::failure([&] { FolderLock lock(dir / "run"); });
   CHECK(message.starts_with("73 "));
   CHECK(message.find("on elsewhere\\x1b[2J since") != std::string::npos);
@@ -178,7 +180,7 @@ TEST_CASE("events are whole lines, and a torn last line is gone after reopening"
   run.append_event({{"event", "resume"}});
   std::istringstream lines(test::slurp(dir / "run/events.jsonl"));
   std::vector<std::string> events;
-  for (std::string line; std::getline(lines, line);) events.push_back(json::parse(line)["event"]);
+  for (std::string line; std::getline(lines, line);) events.push_back(parse_json(line, "event")["event"]);
   CHECK(events == std::vector<std::string>{"start", "bad text", "resume"});
 }
 
