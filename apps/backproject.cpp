@@ -2,9 +2,11 @@
 
 #include <cmath>
 #include <cstdio>
+#include <numeric>
 
 #include "apps/options.h"
 #include "apps/progress.h"
+#include "engine/data/image_window.h"
 #include "io/atomic_file.h"
 #include "io/strict_json.h"
 
@@ -53,12 +55,15 @@ BackprojectResult reconstruct_from(Device& device, const io::ParticleTable& part
   Backprojection reconstruction(device, data.side, options.options);
   ProgressDisplay progress(options.common.json);
   constexpr int64_t chunk = 1000;
+  ImageWindow window(device, data, chunk);
   for (int64_t first = 0; first < data.count; first += chunk) {
     throw_if_stopped();
     const int64_t n = std::min(chunk, data.count - first);
     View<const CtfParameters> ctf;
     if (!data.ctf.empty()) ctf = {data.ctf.view().data + first, 1, n};
-    reconstruction.insert({.images = data.images.rows(first, n),
+    std::vector<int32_t> some(static_cast<size_t>(n));
+    std::iota(some.begin(), some.end(), static_cast<int32_t>(first));
+    reconstruction.insert({.images = window.table().slice_rows(window.rows(some).front(), n),
                            .pixels = data.pixels.view(),
                            .rotations = std::span(rotations).subspan(size_t(first), size_t(n)),
                            .shifts = moves.rows(first, n),

@@ -85,6 +85,11 @@ void add_input(CLI::App& app, TrainOptions& o) {
                   {{"model", CtfMode::model}, {"phase-flip", CtfMode::phase_flip}, {"none", CtfMode::none}},
                   "in the model, by phase flipping, or not at all")
       ->each([&o](const std::string& text) { o.ctf_wanted = text != "none"; });
+  choice<Placement>(app, "--images-in", o.run.preparation.placement,
+                    {{"auto", Placement::automatic}, {"device", Placement::device}, {"host", Placement::host}},
+                    "where prepared images wait: the device's memory, or the host's, from where groups of them are "
+                    "copied as they are "
+                    "needed; auto: the device's if the run fits there");
   add(app, "--latents Z.npy", o.run.latents, "where the latent table starts, [images, dimensions]; else 0");
   app.add_flag("--window,!--no-window", o.run.preparation.window, "soft circular window on the images [on]");
   add_window(app, o.run.preparation);

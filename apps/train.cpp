@@ -126,13 +126,18 @@ void tell(ProgressDisplay& display, const Json& d, const Contrast& contrast, boo
 }
 
 MemoryPlan memory_plan(Device& device, const io::ParticleTable& particles, const RunConfig& config) {
-  return plan_memory(device, particles.side, particles.size(),
-                     particles.has_ctf && config.preparation.ctf == CtfMode::model, config.half_maps, config.stages);
+  return plan_memory(device,
+                     {.side = particles.side,
+                      .count = particles.size(),
+                      .ctf = particles.has_ctf && config.preparation.ctf == CtfMode::model,
+                      .half_maps = config.half_maps},
+                     config.stages, config.preparation.placement);
 }
 
 Json memory_json(const MemoryPlan& plan, const Device& device) {
   constexpr double mebibyte = 1048576;
   Json result = {{"device", device.name()},
+                 {"images_in", plan.placement == Placement::host ? "host" : "device"},
                  {"images_mib", double(plan.images) / mebibyte},
                  {"peak_mib", double(plan.peak) / mebibyte}};
   if (plan.free > 0) result["free_mib"] = double(plan.free) / mebibyte;
@@ -207,7 +212,7 @@ int run_train(const TrainOptions& given) {
   const bool json = options.common.json;
   const auto device = open_device(options.common);
   auto particles = load_for_engine(options.run.particles, options.run.load);
-  const RunConfig config = run_config(options, particles.side);
+  RunConfig config = run_config(options, particles.side);
   if (config.latents && !std::filesystem::exists(options.output + "/config.json"))  // a resumed run has its table
     read_latents(*config.latents, config.stages.front().model.latent, particles.size());
   if (config.stages.front().model.precision != Precision::fp32 && !device->state_or_null())
@@ -225,12 +230,14 @@ int run_train(const TrainOptions& given) {
   if (device->state_or_null()) {
     const MemoryPlan plan = memory_plan(*device, particles, config);
     check_memory(plan, *device);
+    config.preparation.placement = plan.placement;
     const Json memory = memory_json(plan, *device);
     if (json)
       print_result({{"event", "memory"}, {"memory", memory}}, true);
     else
       display.note(device->name() + ": " + bytes_text(double(plan.peak)) + " planned, " +
-                   bytes_text(double(plan.free)) + " free");
+                   bytes_text(double(plan.free)) + " free; " + bytes_text(double(plan.images)) + " of images in the " +
+                   (plan.placement == Placement::host ? "host's memory" : "device's memory"));
   }
   particles = {};  // the run reads them itself
 

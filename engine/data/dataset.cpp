@@ -45,6 +45,12 @@ void flip_phases(Device& device, const Dataset& data, View<float> images, int64_
   phase_flip(device, PhaseFlip{.in = images, .ctf = values.view(), .out = images});
 }
 
+bool on_device(const Device& device, int64_t floats, Placement placement) {
+  if (placement != Placement::automatic) return placement == Placement::device;
+  const DeviceState* state = device.state_or_null();
+  return !state || static_cast<size_t>(floats) * sizeof(float) <= state->free_bytes() / 2;
+}
+
 Dataset prepare_from(Device& device, int side, double pixel_size, int64_t count, const Reader& read,
                      const std::vector<CtfParameters>& ctf, const PreparationConfig& config) {
   Dataset data;
@@ -54,9 +60,16 @@ Dataset prepare_from(Device& device, int side, double pixel_size, int64_t count,
   data.host_pixels = circular_pixels(side, config.band > 0 ? std::min(config.band, side / 2.0) : side / 2.0);
   data.pixels = Buffer<Pixel>(device, data.host_pixels);
   data.scale = hartley_scale(device, side, count, read) * (config.invert ? -1.0f : 1.0f);
-  data.images = Buffer<float>(device, count, data.pixel_count());
   const int64_t area = int64_t{side} * side, chunk = std::min(chunk_images, count);
-  Buffer<float> real(device, chunk, area);
+  Buffer<float> real(device, chunk, area), passing;
+  std::shared_ptr<float[]> kept;
+  if (on_device(device, count * data.pixel_count(), config.placement)) {
+    data.images = Buffer<float>(device, count, data.pixel_count());
+  } else {
+    passing = Buffer<float>(device, chunk, data.pixel_count());
+    kept = std::make_shared_for_overwrite<float[]>(static_cast<size_t>(count * data.pixel_count()));
+    data.host_images = kept;
+  }
   Buffer<CtfParameters> parameters;
   if (!ctf.empty() && config.ctf != CtfMode::none) parameters = Buffer<CtfParameters>(device, ctf);
   std::vector<float> host(static_cast<size_t>(chunk * area));
@@ -65,7 +78,7 @@ Dataset prepare_from(Device& device, int side, double pixel_size, int64_t count,
     const std::span<float> images(host.data(), static_cast<size_t>(n * area));
     read(first, n, images);
     real.upload(images);
-    const View<float> some = real.rows(0, n), out = data.images.rows(first, n);
+    const View<float> some = real.rows(0, n), out = kept ? passing.rows(0, n) : data.images.rows(first, n);
     if (config.window)
       window_images(
           device,
@@ -76,6 +89,7 @@ Dataset prepare_from(Device& device, int side, double pixel_size, int64_t count,
         GatherPixels{.hartley = some, .pixels = data.pixels.view(), .out = out, .side = side, .scale = data.scale});
     if (config.ctf == CtfMode::phase_flip && !parameters.empty())
       flip_phases(device, data, out, first, parameters.view());
+    if (kept) device.download(kept.get() + first * out.cols, out.data, static_cast<size_t>(out.size()) * sizeof(float));
   }
   if (config.ctf == CtfMode::model) data.ctf = std::move(parameters);
   return data;

@@ -1,4 +1,5 @@
 #pragma once
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,25 +11,31 @@ namespace recon {
 /// What becomes of the CTF (paper §3.2: in the model, or by phase flipping the images).
 enum class CtfMode { none, model, phase_flip };
 
+/// Where prepared images are kept. `automatic`: in the device's memory when half of what is free there holds them.
+enum class Placement { automatic, device, host };
+
 struct PreparationConfig {
   bool window = true;  ///< soft circle 1 → 0 between inner and outer (fractions of D/2)
   float window_inner = 0.85f, window_outer = 0.99f;
   bool invert = false;           ///< multiply the images by −1
   CtfMode ctf = CtfMode::model;  ///< used when the particles have CTF values
   double band = 0;               ///< largest |k| kept, in 1/D; 0: D/2
+  Placement placement = Placement::automatic;
 };
 
-/// Particle images prepared for the method and resident on a device: Hartley pixels of the circular set, scaled to unit
-/// variance.
+/// Particle images prepared for the method: Hartley pixels of the circular set, scaled to unit variance. They stand in
+/// the device's memory, or in the host's, from where an ImageWindow brings the ones at hand.
 struct Dataset {
   int side = 0;
   double pixel_size_angstrom = 0;
   int64_t count = 0;
   std::vector<Pixel> host_pixels;  ///< ordered by radius, in pairs
   Buffer<Pixel> pixels;
-  Buffer<float> images;       ///< [N, P]
-  Buffer<CtfParameters> ctf;  ///< [1, N], or empty: no CTF in the model
-  float scale = 1;            ///< images were multiplied by it: 1/std of their Hartley coefficients
+  Buffer<float> images;                        ///< [N, P], or empty: in the host's memory
+  std::shared_ptr<const float[]> host_images;  ///< [·, P]
+  std::vector<int32_t> host_rows;              ///< which of them are this set's; empty: the first N
+  Buffer<CtfParameters> ctf;                   ///< [1, N], or empty: no CTF in the model
+  float scale = 1;                             ///< images were multiplied by it: 1/std of their Hartley coefficients
   int64_t pixel_count() const { return static_cast<int64_t>(host_pixels.size()); }
 };
 

@@ -28,7 +28,8 @@ struct ModelConfig {
   int encoding_per_axis = 0;    ///< E; 0: D/2
   double encoding_sigma = 0.5;  ///< of the gaussian encoding
   uint64_t seed = 0;
-  Precision precision = Precision::fp32;  ///< of the decoder's products, on devices that can do with less
+  /// Of the decoder's products and of the base level of searches, on devices that can do with less.
+  Precision precision = Precision::fp32;
 };
 
 /// The networks of the method with their weights on a device: decoder always, encoder or latent table when there is a

@@ -208,7 +208,8 @@ void PoseSearch::run_chunk(SliceSource& source, SliceSource* exact, View<const f
                                    .pixels = band,
                                    .scores = scores,
                                    .side = side_,
-                                   .shift_unit_px = shift_unit_px()});
+                                   .shift_unit_px = shift_unit_px(),
+                                   .precision = level == 0 ? source.precision() : Precision::fp32});
     if (level < config_.subdivisions) select_level(source, nodes, scores, images, ctf, level);
   }
   count_level(nodes, config_.subdivisions, count, false);

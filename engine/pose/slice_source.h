@@ -16,6 +16,8 @@ class SliceSource {
                       View<const int32_t> image_of, View<float> values) = 0;
   /// Whether all images of a batch share their slices (homogeneous, or one lattice for all).
   virtual bool shared() const = 0;
+  /// Least precision allowed where slices are only compared to choose survivors: the model's.
+  virtual Precision precision() const { return Precision::fp32; }
 };
 
 /// The decoder itself at every coordinate: the paper.
@@ -26,6 +28,7 @@ class ExactSource : public SliceSource {
   void slices(View<const Pixel> pixels, View<const float> rotations, View<const int32_t> active,
               View<const int32_t> image_of, View<float> values) override;
   bool shared() const override { return latents_.empty(); }
+  Precision precision() const override { return model_->config().precision; }
 
  private:
   const Model* model_;
@@ -43,6 +46,7 @@ class LatticeSource : public SliceSource {
   void slices(View<const Pixel> pixels, View<const float> rotations, View<const int32_t> active,
               View<const int32_t> image_of, View<float> values) override;
   bool shared() const override { return true; }
+  Precision precision() const override { return model_->config().precision; }
 
   /// Relative L2 error of its slices against the exact source at `count` random rotations over `pixels`.
   double measure_error(View<const Pixel> pixels, const std::vector<float>& z, int count, uint64_t seed);

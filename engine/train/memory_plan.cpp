@@ -9,15 +9,15 @@
 namespace recon {
 namespace {
 
-Dataset untouched_dataset(Device& device, int side, int64_t count, bool ctf) {
+Dataset untouched_dataset(Device& device, const PlannedImages& images, Placement placement) {
   Dataset data;
-  data.side = side;
-  data.count = count;
+  data.side = images.side;
+  data.count = images.count;
   data.pixel_size_angstrom = 1;
-  data.host_pixels = circular_pixels(side, side / 2.0);
+  data.host_pixels = circular_pixels(images.side, images.side / 2.0);
   data.pixels = Buffer<Pixel>(device, data.host_pixels);
-  data.images = Buffer<float>(device, count, data.pixel_count());
-  if (ctf) data.ctf = Buffer<CtfParameters>(device, 1, count);
+  if (placement == Placement::device) data.images = Buffer<float>(device, images.count, data.pixel_count());
+  if (images.ctf) data.ctf = Buffer<CtfParameters>(device, 1, images.count);
   return data;
 }
 
@@ -41,38 +41,47 @@ void rehearse(Trainer& trainer) {
   trainer.model().volume(std::vector<float>(static_cast<size_t>(c.model.latent), 0.0f), trainer.data().side / 2.0);
 }
 
-}  // namespace
-
-MemoryPlan plan_memory(Device& device, int side, int64_t count, bool ctf, bool half_maps,
-                       const std::vector<TrainConfig>& stages) {
-  MemoryPlan plan;
+MemoryPlan plan_placed(Device& device, PlannedImages images, const std::vector<TrainConfig>& stages,
+                       Placement placement) {
+  MemoryPlan plan{.placement = placement};
   const auto counting = Device::counting(device);
   Device& d = counting ? *counting : device;
   const size_t before = d.bytes_in_use();
-  const Dataset data = untouched_dataset(d, side, count, ctf);
-  plan.images = d.bytes_in_use() - before;
-  for (const TrainConfig& stage : stages) {
-    Trainer trainer(d, data, stage);
+  const Dataset data = untouched_dataset(d, images, placement);
+  plan.images = static_cast<size_t>(images.count * data.pixel_count()) * sizeof(float);
+  const auto take = [&](const Dataset& some, const TrainConfig& stage) {
+    Trainer trainer(d, some, stage);
     if (counting) rehearse(trainer);
     plan.peak = std::max(plan.peak, counting ? d.bytes_peak() : d.bytes_in_use() - before);
-  }
-  if (half_maps) {
-    const Dataset half = untouched_dataset(d, side, (count + 1) / 2, ctf);
-    Trainer trainer(d, half, stages.back());
-    if (counting) rehearse(trainer);
-    plan.peak = std::max(plan.peak, counting ? d.bytes_peak() : d.bytes_in_use() - before);
+  };
+  for (const TrainConfig& stage : stages) take(data, stage);
+  if (images.half_maps) {
+    images.count = (images.count + 1) / 2;
+    take(untouched_dataset(d, images, placement), stages.back());
   }
   plan.exact = counting != nullptr;
   if (counting) plan.free = device.state().free_bytes();
   return plan;
 }
 
+}  // namespace
+
+MemoryPlan plan_memory(Device& device, const PlannedImages& images, const std::vector<TrainConfig>& stages,
+                       Placement placement) {
+  const MemoryPlan plan =
+      plan_placed(device, images, stages, placement == Placement::automatic ? Placement::device : placement);
+  const bool fits = plan.free == 0 || plan.peak <= plan.free;
+  return placement == Placement::automatic && !fits ? plan_placed(device, images, stages, Placement::host) : plan;
+}
+
 void check_memory(const MemoryPlan& plan, const Device& device) {
   if (plan.free == 0 || plan.peak <= plan.free) return;
-  throw DeviceError("out of memory on " + device.name() + ": the run wants " + std::to_string(plan.peak >> 20) +
-                    " MiB (" + std::to_string(plan.images >> 20) + " MiB of them images), " +
-                    std::to_string(plan.free >> 20) +
-                    " MiB are free; use fewer images, a smaller box or band, a smaller --batch or another device");
+  throw DeviceError(
+      "out of memory on " + device.name() + ": the run wants " + std::to_string(plan.peak >> 20) + " MiB" +
+      (plan.placement == Placement::host ? " with the images in the host's memory"
+                                         : " (" + std::to_string(plan.images >> 20) + " MiB of them images)") +
+      ", " + std::to_string(plan.free >> 20) + " MiB are free; use a smaller box, --batch or --macro-batch" +
+      (plan.placement == Placement::host ? "" : ", --images-in host") + " or another device");
 }
 
 }  // namespace recon

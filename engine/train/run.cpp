@@ -9,11 +9,16 @@
 #include "engine/train/config_json.h"
 #include "engine/train/results.h"
 #include "io/error.h"
+#include "kernels/table/table.h"
 
 namespace recon {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// A report waits for the device; between reports the host only hands it work.
+constexpr double between_reports_seconds = 0.2;
 
 /// The stages as they are run: random starts that race, the configured stages, one a half set when half maps are
 /// wanted.
@@ -63,13 +68,14 @@ Dataset subset(Device& device, const Dataset& data, const std::vector<int32_t>& 
   out.host_pixels = data.host_pixels;
   out.scale = data.scale;
   out.pixels = Buffer<Pixel>(device, data.host_pixels);
-  out.images = Buffer<float>(device, out.count, data.pixel_count());
-  const Buffer<int32_t> rows(device, images);
-  shift_images(device, ShiftImages{.images = data.images.view(),
-                                   .source = rows.view(),
-                                   .pixels = out.pixels.view(),
-                                   .out = out.images.view(),
-                                   .side = out.side});
+  if (data.host_images) {
+    out.host_images = data.host_images;
+    out.host_rows = images;
+  } else {
+    out.images = Buffer<float>(device, out.count, data.pixel_count());
+    const Buffer<int32_t> rows(device, images);
+    gather_rows(device, GatherRows{.from = data.images.view(), .rows = rows.view(), .to = out.images.view()});
+  }
   if (!data.ctf.empty()) {
     const auto all = data.ctf.download();
     std::vector<CtfParameters> some;
@@ -218,20 +224,20 @@ class Run {
   }
 
   bool train(Trainer& trainer, const PlannedStage& stage) {
-    auto last_checkpoint = Clock::now();
-    bool saved = false;
+    auto last_checkpoint = Clock::now(), last_told = last_checkpoint;
     while (!trainer.finished() && trainer.epoch() < stage.epochs) {
       trainer.step_group();
       ++groups_;
+      const bool stop = (hooks_.stop && hooks_.stop->load()) ||
+                        (hooks_.stop_after_groups >= 0 && groups_ >= hooks_.stop_after_groups);
+      const bool due = seconds_since(last_checkpoint) >= hooks_.checkpoint_seconds;
+      const bool saved = trainer.epoch_finished() || due || stop;
+      if (!saved && seconds_since(last_told) < between_reports_seconds) continue;
       if (!std::isfinite(trainer.report().loss))
         throw std::runtime_error("the loss is not finite in epoch " + std::to_string(trainer.report().epoch) +
                                  ": lower --lr, or look for images of extreme values with reconstruct validate");
       tell(trainer, stage);
-      const bool stop = (hooks_.stop && hooks_.stop->load()) ||
-                        (hooks_.stop_after_groups >= 0 && groups_ >= hooks_.stop_after_groups);
-      const bool due =
-          std::chrono::duration<double>(Clock::now() - last_checkpoint).count() >= hooks_.checkpoint_seconds;
-      saved = trainer.epoch_finished() || due || stop;
+      last_told = Clock::now();
       if (saved) save(trainer, stage);
       if (saved) last_checkpoint = Clock::now();
       if (stop && !trainer.finished() && trainer.epoch() < stage.epochs) {
@@ -245,7 +251,7 @@ class Run {
 
   void save(Trainer& trainer, const PlannedStage& stage) {
     state_.progress = trainer.progress();
-    state_.elapsed_seconds += std::chrono::duration<double>(Clock::now() - started_).count();
+    state_.elapsed_seconds += seconds_since(started_);
     started_ = Clock::now();
     if (stage.half == 0) {
       state_.matrices = trainer.matrices();
@@ -264,7 +270,7 @@ class Run {
                   .images = trainer.data().count,
                   .epochs = stage.epochs};
     p.epoch_finished = trainer.epoch_finished();
-    p.elapsed_seconds = state_.elapsed_seconds + std::chrono::duration<double>(Clock::now() - started_).count();
+    p.elapsed_seconds = state_.elapsed_seconds + seconds_since(started_);
     const double spent = r.search_seconds + r.train_seconds, per_image = spent / std::max<double>(1, double(r.images));
     p.images_per_second = per_image > 0 ? 1 / per_image : 0;
     p.remaining_seconds = per_image * (double(stage.epochs - r.epoch) * double(p.images) - double(r.images));

@@ -55,12 +55,13 @@ Trainer::Trainer(Device& device, const Dataset& data, const TrainConfig& config)
   matrices_.upload(identity);
   shifts_.zero();
   schedule_ = Buffer<int32_t>(device, (group_images() + config_.batch - 1) / config_.batch,
-                              (step_record_words + config_.batch + 1) / 2 * 2);
+                              (step_record_words + 2 * config_.batch + 1) / 2 * 2);
   cursor_on_device_ = Buffer<int32_t>(device, 1, 1);
   now_ = Buffer<int32_t>(device, 1, schedule_.view().cols);
   sums_ = Buffer<double>(device, 1, 2);
   sums_.zero();
   weights_ = Buffer<float>(device, std::vector<float>(static_cast<size_t>(data.pixel_count()), 1.0f));
+  window_ = std::make_unique<ImageWindow>(device, data, group_images());
   if (config_.poses == PoseMode::search) {
     search_ = std::make_unique<PoseSearch>(device, config_.search, data.side, data.host_pixels, data.pixels.view());
     if (config_.source == SourceMode::lattice) lattice_ = std::make_unique<LatticeSource>(*model_);
@@ -111,8 +112,14 @@ void Trainer::begin_epoch() {
   if (order_epoch_ != epoch_) order_ = shuffled(data_->count, config_.seed, static_cast<uint32_t>(epoch_));
   order_epoch_ = epoch_;
   const Stage now = stage(epoch_);
-  if (cursor_ == 0) loss_sum_ = kl_sum_ = 0;
-  if (cursor_ == 0 && now == Stage::search) searched_ = {};
+  if (cursor_ == 0) {
+    loss_sum_ = kl_sum_ = 0;
+    sums_.zero();
+  }
+  if (cursor_ == 0 && now == Stage::search) {
+    searched_ = searched_before_ = {};
+    search_->reset_statistics();
+  }
   report_ = {};
   report_.epoch = epoch_;
   report_.stage = now == Stage::random ? "random poses" : now == Stage::search ? "pose search" : "fixed poses";
@@ -132,22 +139,57 @@ bool Trainer::step_group() {
   report_.search_seconds += seconds_since(start);
   start = std::chrono::steady_clock::now();
   train_group(images);
-  const auto sums = sums_.download();
-  loss_sum_ += sums[0];
-  kl_sum_ += sums[1];
-  sums_.zero();
+  if (const auto next = next_group(cursor_ + count); !next.empty()) window_->fetch_ahead(next);
   report_.train_seconds += seconds_since(start);
   cursor_ += count;
+  settled_ = false;
   report_.images = cursor_;
-  report_.loss = loss_sum_ / static_cast<double>(cursor_);
-  report_.kl = kl_sum_ / static_cast<double>(cursor_);
   report_.learning_rate = config_.learning_rate * learning_rate_factor();
-  if (now == Stage::search) report_.search = searched_;
   if (cursor_ == data_->count) end_epoch();
   return true;
 }
 
+/// The group that follows when `done` images of this epoch are.
+std::vector<int32_t> Trainer::next_group(int64_t done) const {
+  if (done < data_->count) {
+    const auto first = order_.begin() + done;
+    return {first, first + std::min<int64_t>(group_images(), data_->count - done)};
+  }
+  if (epoch_ + 1 >= config_.epochs) return {};
+  auto order = shuffled(data_->count, config_.seed, static_cast<uint32_t>(epoch_) + 1);
+  order.resize(std::min(order.size(), static_cast<size_t>(group_images())));
+  return order;
+}
+
+void Trainer::settle() const {
+  if (settled_) return;
+  const auto start = std::chrono::steady_clock::now();
+  const auto sums = sums_.download();
+  loss_sum_ = sums[0];
+  kl_sum_ = sums[1];
+  report_.loss = loss_sum_ / static_cast<double>(report_.images);
+  report_.kl = kl_sum_ / static_cast<double>(report_.images);
+  if (stage(report_.epoch) == Stage::search) {
+    searched_ = searched_before_;
+    searched_.add(search_->statistics());
+    report_.search = searched_;
+  }
+  report_.train_seconds += seconds_since(start);
+  settled_ = true;
+}
+
+const EpochReport& Trainer::report() const {
+  settle();
+  return report_;
+}
+
+Trainer::Progress Trainer::progress() const {
+  settle();
+  return {epoch_, cursor_, loss_sum_, kl_sum_, searched_};
+}
+
 void Trainer::end_epoch() {
+  settle();
   if (stage(epoch_) == Stage::search) {
     const auto now = matrices();
     std::vector<double> change;
@@ -178,7 +220,8 @@ void Trainer::random_poses(const std::vector<int32_t>& images) {
 }
 
 void Trainer::estimate_noise() {
-  constexpr int64_t sample = 500, chunk = 50;
+  constexpr int64_t sample = 500;
+  const int64_t chunk = std::min<int64_t>(50, window_->capacity());
   const int64_t pixels = data_->pixel_count(), stride = std::max<int64_t>(1, data_->count / sample);
   std::vector<int32_t> images;
   for (int64_t i = 0; i < data_->count; i += stride) images.push_back(static_cast<int32_t>(i));
@@ -187,14 +230,14 @@ void Trainer::estimate_noise() {
   sums.zero();
   for (int64_t first = 0; first < static_cast<int64_t>(images.size()); first += chunk) {
     const int64_t count = std::min<int64_t>(chunk, static_cast<int64_t>(images.size()) - first);
-    const Buffer<int32_t> rows(
-        *device_, std::span<const int32_t>(images).subspan(static_cast<size_t>(first), static_cast<size_t>(count)));
+    const auto some = std::span<const int32_t>(images).subspan(static_cast<size_t>(first), static_cast<size_t>(count));
+    const Buffer<int32_t> rows(*device_, some), places(*device_, window_->rows(some));
     Buffer<float> matrices(*device_, count, 9), shifts(*device_, count, 2), target(*device_, count, pixels),
         prediction(*device_, count, pixels), ctf, latents;
     gather_rows(*device_, GatherRows{.from = matrices_.view(), .rows = rows.view(), .to = matrices.view()});
     gather_rows(*device_, GatherRows{.from = shifts_.view(), .rows = rows.view(), .to = shifts.view()});
-    shift_images(*device_, ShiftImages{.images = data_->images.view(),
-                                       .source = rows.view(),
+    shift_images(*device_, ShiftImages{.images = window_->table(),
+                                       .source = places.view(),
                                        .shifts = shifts.view(),
                                        .pixels = data_->pixels.view(),
                                        .out = target.view(),
@@ -230,7 +273,10 @@ void Trainer::restore(const Progress& progress) {
   if (cursor_ > 0) begin_epoch();
   loss_sum_ = progress.loss_sum;
   kl_sum_ = progress.kl_sum;
-  searched_ = progress.search;
+  sums_.upload(std::vector<double>{loss_sum_, kl_sum_});
+  searched_ = searched_before_ = progress.search;
+  if (search_) search_->reset_statistics();
+  settled_ = true;
   if (cursor_ == 0 && epoch_ > 0) {  // the sums are those of the epoch that was finished last
     report_.epoch = epoch_ - 1;
     report_.loss = loss_sum_ / static_cast<double>(data_->count);

@@ -6,7 +6,7 @@
 #include <tuple>
 #include <vector>
 
-#include "engine/data/dataset.h"
+#include "engine/data/image_window.h"
 #include "engine/train/config.h"
 
 namespace recon {
@@ -37,9 +37,11 @@ class Trainer {
   /// Where the latent table starts: [N·Z].
   void set_latents(const std::vector<float>& z);
 
-  /// Runs the next macro-batch; returns false when the last epoch is over. `report` describes the epoch so far.
+  /// Runs the next macro-batch; returns false when the last epoch is over. The host does not wait for the device, but
+  /// for memory to hand it more work, and once at the end of an epoch.
   bool step_group();
-  const EpochReport& report() const { return report_; }
+  /// The epoch so far. Waits for the device when a group was issued since the last report.
+  const EpochReport& report() const;
   bool epoch_finished() const { return cursor_ == 0; }
   bool finished() const { return epoch_ >= config_.epochs; }
   int epoch() const { return epoch_; }
@@ -64,7 +66,7 @@ class Trainer {
     double loss_sum = 0, kl_sum = 0;
     SearchStatistics search;  ///< of the last epoch with search, the part of it that is done
   };
-  Progress progress() const { return {epoch_, cursor_, loss_sum_, kl_sum_, searched_}; }
+  Progress progress() const;
 
   /// Relative L2 error of lattice slices against exact ones at the model as it is, over the band of the last epoch with
   /// search; with a latent at the mean z. Nothing where exact slices are used, or no epoch has searched.
@@ -82,16 +84,19 @@ class Trainer {
   double search_band(int epoch) const;
   void begin_epoch();
   void end_epoch();
+  std::vector<int32_t> next_group(int64_t done) const;
+  void settle() const;
   void random_poses(const std::vector<int32_t>& images);
   void search_group(const std::vector<int32_t>& images);
   void search_images(SliceSource& source, const std::vector<int32_t>& images);
   void search_with_latents(const std::vector<int32_t>& images);
   void train_group(const std::vector<int32_t>& images);
-  std::vector<int32_t> schedule_row(const std::vector<int32_t>& images, int64_t pixels);
+  std::vector<int32_t> schedule_row(std::span<const int32_t> images, std::span<const int32_t> rows, int64_t pixels);
   void issue_step(Step& step);
   void load_minibatch(Step& step);
   void load_ctf(View<const int32_t> rows, View<const Pixel> pixels, View<float> out);
-  void load_encoder_input(View<const int32_t> rows, View<const float> shifts, View<float> out, View<float> ctf);
+  void load_encoder_input(View<const int32_t> images, View<const int32_t> rows, View<const float> shifts,
+                          View<float> out, View<float> ctf);
   void estimate_noise();
   std::vector<float> encode(const std::vector<int32_t>& images);
   std::vector<float> group_latents(const std::vector<int32_t>& images);
@@ -105,17 +110,21 @@ class Trainer {
   std::unique_ptr<Model> model_;
   std::unique_ptr<PoseSearch> search_;
   std::unique_ptr<LatticeSource> lattice_;
+  std::unique_ptr<ImageWindow> window_;
   Buffer<float> matrices_, shifts_, weights_;
   std::vector<float> last_matrices_;
   std::map<std::tuple<int64_t, int64_t, bool>, std::unique_ptr<Step>> steps_;
   Buffer<int32_t> schedule_, cursor_on_device_, now_;  ///< [steps of a group, words], [1, 1], the row of this step
-  Buffer<double> sums_;  ///< [1, 2]: loss and KL divergence, added up over the steps of a group
+  Buffer<double> sums_;  ///< [1, 2]: loss and KL divergence, added up over the steps of an epoch
   std::vector<int32_t> order_;
   int epoch_ = 0, order_epoch_ = -1;
   int64_t cursor_ = 0;
-  double loss_sum_ = 0, kl_sum_ = 0;
-  EpochReport report_;
-  SearchStatistics searched_;
+  SearchStatistics searched_before_;  ///< in this epoch, before the trainer was restored
+  // What stands on the device, as it was read last; `settled_`: nothing was issued since.
+  mutable double loss_sum_ = 0, kl_sum_ = 0;
+  mutable EpochReport report_;
+  mutable SearchStatistics searched_;
+  mutable bool settled_ = true;
 };
 
 }  // namespace recon

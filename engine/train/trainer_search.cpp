@@ -56,10 +56,10 @@ void Trainer::search_with_latents(const std::vector<int32_t>& images) {
 void Trainer::search_images(SliceSource& source, const std::vector<int32_t>& images) {
   Device& d = *device_;
   const auto count = static_cast<int64_t>(images.size());
-  const Buffer<int32_t> rows(d, images);
+  const Buffer<int32_t> rows(d, images), places(d, window_->rows(images));
   Buffer<float> pixels(d, count, data_->pixel_count()), ctf, matrices(d, count, 9), shifts(d, count, 2), latents;
-  shift_images(d, ShiftImages{.images = data_->images.view(),
-                              .source = rows.view(),
+  shift_images(d, ShiftImages{.images = window_->table(),
+                              .source = places.view(),
                               .pixels = data_->pixels.view(),
                               .out = pixels.view(),
                               .side = data_->side});
@@ -74,10 +74,8 @@ void Trainer::search_images(SliceSource& source, const std::vector<int32_t>& ima
   }
   // Finalists are scored exactly with the decoder itself; with a latent the lattice's own z stands in for the image's.
   ExactSource exact(*model_);
-  search_->reset_statistics();
   search_->run(source, config_.source == SourceMode::lattice && config_.model.latent == 0 ? &exact : nullptr,
                pixels.view(), ctf.view(), matrices.view(), shifts.view());
-  searched_.add(search_->statistics());
   scatter_rows(d, ScatterRows{.from = matrices.view(), .rows = rows.view(), .to = matrices_.view()});
   scatter_rows(d, ScatterRows{.from = shifts.view(), .rows = rows.view(), .to = shifts_.view()});
 }
@@ -113,19 +111,19 @@ std::vector<float> Trainer::group_latents(const std::vector<int32_t>& images) {
 }
 
 std::vector<float> Trainer::encode(const std::vector<int32_t>& images) {
-  constexpr size_t chunk = 100;
+  const auto chunk = static_cast<size_t>(std::min<int64_t>(100, window_->capacity()));
   std::vector<float> out;
   for (size_t first = 0; first < images.size(); first += chunk) {
     const std::vector<int32_t> some(images.begin() + static_cast<int64_t>(first),
                                     images.begin() + static_cast<int64_t>(std::min(images.size(), first + chunk)));
     const auto count = static_cast<int64_t>(some.size());
     Device& d = *device_;
-    const Buffer<int32_t> rows(d, some);
+    const Buffer<int32_t> rows(d, some), places(d, window_->rows(some));
     Buffer<float> shifts(d, count, 2), input(d, count, data_->pixel_count());
     gather_rows(d, GatherRows{.from = shifts_.view(), .rows = rows.view(), .to = shifts.view()});
     Buffer<float> ctf;
     if (!data_->ctf.empty()) ctf = Buffer<float>(d, count, data_->pixel_count());
-    load_encoder_input(rows.view(), shifts.view(), input.view(), ctf.view());
+    load_encoder_input(rows.view(), places.view(), shifts.view(), input.view(), ctf.view());
     Tape tape(d);
     const Var encoded = mlp(tape, Tape::constant(input.view()), model_->encoder());
     tape.forward();

@@ -28,6 +28,7 @@ void Trainer::record_step(Step& s) {
   const int64_t all = data_->pixel_count();
   const bool encoder = m.source == LatentSource::encoder;
   s.images = {now_.view().data + step_record_words, 1, s.batch};
+  s.rows = {s.images.data + config_.batch, 1, s.batch};
   s.matrices = Buffer<float>(d, s.batch, 9);
   s.shifts = Buffer<float>(d, s.batch, 2);
   s.target = Buffer<float>(d, s.batch, s.pixels);
@@ -36,16 +37,16 @@ void Trainer::record_step(Step& s) {
   const bool weighted = config_.noise != NoiseMode::white;
   if (!data_->ctf.empty() || weighted) s.ctf = Buffer<float>(d, s.batch, encoder ? all : s.pixels);
   if (encoder) s.encoder_input = Buffer<float>(d, s.batch, all);
-  const View<const int32_t> rows = s.images;
+  const View<const int32_t> images = s.images;
   const auto* now = reinterpret_cast<const StepRecord*>(now_.view().data);
   const StepScalars scalars{
       .epoch = Scalar(&now->epoch), .loss_scale = Scalar(&now->loss_scale), .kl_scale = Scalar(&now->kl_scale)};
   s.tape.record([this, &s] { load_minibatch(s); }, {});
   if (encoder) {
     const Var encoded = mlp(s.tape, Tape::constant(s.encoder_input.view()), model_->encoder());
-    s.z = reparameterize(s.tape, encoded, rows, config_.seed, scalars, s.kl.view());
+    s.z = reparameterize(s.tape, encoded, images, config_.seed, scalars, s.kl.view());
   } else if (m.source == LatentSource::table) {
-    s.z = gather_latents(s.tape, model_->table().values.view(), rows, scalars, s.kl.view());
+    s.z = gather_latents(s.tape, model_->table().values.view(), images, scalars, s.kl.view());
   }
   const View<const float> ctf =
       s.ctf.empty() ? View<const float>{} : View<const float>(s.ctf.shaped(s.batch, s.pixels));
@@ -56,19 +57,19 @@ void Trainer::record_step(Step& s) {
 
 void Trainer::load_minibatch(Step& s) {
   const View<const Pixel> band{data_->pixels.view().data, 1, s.pixels};
-  const View<const int32_t> rows = s.images;
-  gather_rows(*device_, GatherRows{.from = matrices_.view(), .rows = rows, .to = s.matrices.view()});
-  gather_rows(*device_, GatherRows{.from = shifts_.view(), .rows = rows, .to = s.shifts.view()});
-  shift_images(*device_, ShiftImages{.images = data_->images.view(),
-                                     .source = rows,
+  gather_rows(*device_, GatherRows{.from = matrices_.view(), .rows = s.images, .to = s.matrices.view()});
+  gather_rows(*device_, GatherRows{.from = shifts_.view(), .rows = s.images, .to = s.shifts.view()});
+  shift_images(*device_, ShiftImages{.images = window_->table(),
+                                     .source = s.rows,
                                      .shifts = s.shifts.view(),
                                      .pixels = band,
                                      .out = s.target.view(),
                                      .side = data_->side});
-  if (!s.encoder_input.empty()) load_encoder_input(rows, s.shifts.view(), s.encoder_input.view(), s.ctf.view());
+  if (!s.encoder_input.empty())
+    load_encoder_input(s.images, s.rows, s.shifts.view(), s.encoder_input.view(), s.ctf.view());
   if (s.ctf.empty()) return;
   const View<float> ctf = s.ctf.shaped(s.batch, s.pixels);
-  load_ctf(rows, band, ctf);
+  load_ctf(s.images, band, ctf);
   if (config_.noise == NoiseMode::white) return;
   // The likelihood's weights: both sides of the squared error are multiplied by their square roots.
   scale_pixels(*device_, ScalePixels{.in = s.target.view(), .factors = weights_.view(), .out = s.target.view()});
@@ -86,21 +87,23 @@ void Trainer::load_ctf(View<const int32_t> rows, View<const Pixel> pixels, View<
                                      .pixel_size_angstrom = static_cast<float>(data_->pixel_size_angstrom)});
 }
 
-void Trainer::load_encoder_input(View<const int32_t> rows, View<const float> shifts, View<float> out, View<float> ctf) {
+void Trainer::load_encoder_input(View<const int32_t> images, View<const int32_t> rows, View<const float> shifts,
+                                 View<float> out, View<float> ctf) {
   // Centred when the poses are given (appendix C), as it is when they are searched.
-  shift_images(*device_, ShiftImages{.images = data_->images.view(),
+  shift_images(*device_, ShiftImages{.images = window_->table(),
                                      .source = rows,
                                      .shifts = config_.poses == PoseMode::given ? shifts : View<const float>{},
                                      .pixels = data_->pixels.view(),
                                      .out = out,
                                      .side = data_->side});
   if (data_->ctf.empty()) return;
-  load_ctf(rows, data_->pixels.view(), ctf);
+  load_ctf(images, data_->pixels.view(), ctf);
   phase_flip(*device_, PhaseFlip{.in = out, .ctf = ctf, .out = out});
 }
 
-/// A row of the schedule: the step's numbers, then its images. Counts the step.
-std::vector<int32_t> Trainer::schedule_row(const std::vector<int32_t>& images, int64_t pixels) {
+/// A row of the schedule: the step's numbers, then its images and their rows. Counts the step.
+std::vector<int32_t> Trainer::schedule_row(std::span<const int32_t> images, std::span<const int32_t> rows,
+                                           int64_t pixels) {
   const double values = static_cast<double>(images.size()) * static_cast<double>(pixels);
   const double warm =
       config_.kl_warmup_epochs > 0
@@ -120,6 +123,8 @@ std::vector<int32_t> Trainer::schedule_row(const std::vector<int32_t>& images, i
   std::vector<int32_t> row(static_cast<size_t>(step_record_words));
   std::memcpy(row.data(), &record, sizeof record);
   row.insert(row.end(), images.begin(), images.end());
+  row.resize(static_cast<size_t>(step_record_words + config_.batch), 0);
+  row.insert(row.end(), rows.begin(), rows.end());
   row.resize(static_cast<size_t>(schedule_.view().cols), 0);
   return row;
 }
@@ -129,11 +134,12 @@ void Trainer::train_group(const std::vector<int32_t>& images) {
   const int64_t pixels = pixels_within(data_->host_pixels, band(epoch_));
   const bool latents_move = config_.model.source == LatentSource::table && epoch_ >= config_.latent_start_epoch;
   const auto batch = static_cast<size_t>(config_.batch);
+  const std::vector<int32_t> rows = window_->rows(images);
   std::vector<int32_t> schedule;
   for (size_t first = 0; first < images.size(); first += batch) {
-    const size_t last = std::min(images.size(), first + batch);
-    const auto row = schedule_row(
-        {images.begin() + static_cast<int64_t>(first), images.begin() + static_cast<int64_t>(last)}, pixels);
+    const size_t count = std::min(images.size() - first, batch);
+    const auto row =
+        schedule_row(std::span(images).subspan(first, count), std::span(rows).subspan(first, count), pixels);
     schedule.insert(schedule.end(), row.begin(), row.end());
   }
   schedule_.upload(schedule);

@@ -4,7 +4,8 @@
 namespace recon {
 
 /// What changes from one training step to the next, as it stands in device memory: a row of the schedule of a group of
-/// steps, followed by the numbers of the step's images. The step itself is recorded once and reads it.
+/// steps, followed by the numbers of the step's images and their rows in the image window, for the largest batch each.
+/// The step itself is recorded once and reads it.
 struct StepRecord {
   int64_t step = 0;  ///< of Adam
   uint32_t epoch = 0;
@@ -22,7 +23,7 @@ struct Trainer::Step {
   explicit Step(Device& device) : tape(device) {}
   int64_t batch = 0, pixels = 0;
   bool latents_move = false;
-  View<const int32_t> images;  ///< of the trainer's current row
+  View<const int32_t> images, rows;  ///< of the trainer's current row of the schedule
   Buffer<float> matrices, shifts, target, ctf, encoder_input, loss, kl;
   Var z;
   Tape tape;

@@ -16,6 +16,8 @@ namespace recon {
 
 struct Ops;  // the table of a backend's functions: kernels/ops.h
 
+class Transfer;  // kernels/runtime/transfer.h
+
 /// What a backend keeps with a device: streams, handles of libraries.
 class DeviceState {
  public:
@@ -30,6 +32,7 @@ class DeviceState {
   virtual size_t bytes_reserved_peak() const = 0;
   virtual size_t free_bytes() const = 0;
   virtual void repeat(struct Recording& recording, const std::function<void()>& body) = 0;
+  virtual std::unique_ptr<Transfer> transfer(size_t bytes) = 0;
 };
 
 /// Of Device::repeat: what is known of a sequence of operations that is issued again and again.

@@ -22,7 +22,7 @@ Curve train_on(Device& device, const TrainConfig& config, uint64_t* waits = null
   uint64_t waits_before = 0;
   while (!trainer.finished()) {
     const DeviceState* state = device.state_or_null();
-    if (state && trainer.epoch() == 2 && trainer.epoch_finished()) {
+    if (state && trainer.epoch() == config.epochs - 2 && trainer.epoch_finished()) {
       waits_before = state->synchronizations();
       if (allocations) *allocations = state->device_allocations();
     }
@@ -86,28 +86,35 @@ TEST_SUITE("backend") {
     CHECK(a.latents == b.latents);
   }
 
-  TEST_CASE("Backend: the host waits once a group however many steps it has, and the third epoch allocates nothing") {
-    TrainConfig config = config_for(PoseMode::given, LatentSource::encoder);
-    config.epochs = 4;
-    uint64_t waits[2] = {}, allocations[2] = {};
-    for (const int i : {0, 1}) {
-      config.batch = i == 0 ? 7 : 1;  // 2 steps an epoch, 14 steps an epoch
-      const auto cuda = test_device();
-      train_on(*cuda, config, &waits[i], &allocations[i]);
+  TEST_CASE(
+      "Backend: the host waits as often for few steps and groups as for many, and a settled run allocates nothing") {
+    for (const PoseMode poses : {PoseMode::given, PoseMode::search}) {
+      TrainConfig config = config_for(poses, poses == PoseMode::given ? LatentSource::encoder : LatentSource::none);
+      config.epochs = poses == PoseMode::given ? 4 : 5;
+      uint64_t waits[2] = {}, allocations[2] = {};
+      for (const int i : {0, 1}) {
+        config.batch = i == 0 ? 7 : 1;         // 2 steps an epoch, 14 steps an epoch
+        config.macro_batch = i == 0 ? 14 : 7;  // 1 search an epoch, 2 of them
+        const auto cuda = test_device();
+        train_on(*cuda, config, &waits[i], &allocations[i]);
+      }
+      CHECK(waits[0] == waits[1]);
+      CHECK(allocations[0] == 0);
+      CHECK(allocations[1] == 0);
     }
-    CHECK(waits[0] == waits[1]);
-    CHECK(allocations[0] == 0);
-    CHECK(allocations[1] == 0);
   }
 
   TEST_CASE("Backend: a run holds what the plan says, to a tenth") {
-    for (const LatentSource source : {LatentSource::none, LatentSource::encoder}) {
+    for (const auto& [source, placement] :
+         {std::pair(LatentSource::none, Placement::device), std::pair(LatentSource::encoder, Placement::device),
+          std::pair(LatentSource::encoder, Placement::host)}) {
       const TrainConfig config = config_for(PoseMode::search, source);
       const auto cuda = test_device();
-      const MemoryPlan plan = plan_memory(*cuda, 16, 14, true, false, {config});
+      const MemoryPlan plan = plan_memory(*cuda, {.side = 16, .count = 14, .ctf = true}, {config}, placement);
       CHECK(plan.exact);
+      CHECK(plan.placement == placement);
       CHECK(cuda->bytes_peak() == 0);
-      const Dataset data = random_images(*cuda, 16, 14, true);
+      const Dataset data = random_images(*cuda, 16, 14, true, placement);
       Trainer trainer(*cuda, data, config);
       while (trainer.step_group()) {
       }

@@ -12,7 +12,7 @@
 namespace recon::reference {
 
 /// Noisy images of a random structure at random poses, without the way through files.
-inline Dataset random_images(Device& device, int side, int count, bool ctf) {
+inline Dataset random_images(Device& device, int side, int count, bool ctf, Placement placement = Placement::device) {
   Dataset data;
   data.side = side, data.pixel_size_angstrom = 3, data.count = count;
   data.host_pixels = circular_pixels(side, side / 2);
@@ -33,7 +33,14 @@ inline Dataset random_images(Device& device, int side, int count, bool ctf) {
   auto images = data.images.download();
   Draws draws(3);
   for (float& v : images) v = 3 * v + 0.2f * draws.normal();
-  data.images.upload(images);
+  if (placement == Placement::host) {
+    const auto kept = std::make_shared<float[]>(images.size());
+    std::copy(images.begin(), images.end(), kept.get());
+    data.host_images = kept;
+    data.images = {};
+  } else {
+    data.images.upload(images);
+  }
   if (ctf)
     data.ctf = on_device(
         device, std::vector<CtfParameters>(size_t(count), {.defocus_u_angstrom = 9000, .defocus_v_angstrom = 8000}));
