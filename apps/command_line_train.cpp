@@ -23,7 +23,7 @@ void add_network(CLI::App& app, TrainOptions& o) {
   add(app, "--encoding-sigma S", m.encoding_sigma, "of gaussian encoding, in box/2")->check(within(tiny, huge));
   choice<Precision>(app, "--precision", m.precision,
                     {{"fp32", Precision::fp32}, {"bf16", Precision::bf16}, {"fp16", Precision::fp16}},
-                    "operands of the decoder's products on a GPU, for --width 64, 128 or 256");
+                    "operands of products on a GPU: the decoder's, and those of the search's base grid");
 }
 
 void add_schedule(CLI::App& app, TrainOptions& o) {

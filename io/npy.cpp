@@ -11,12 +11,13 @@
 
 #include "io/atomic_file.h"
 #include "io/error.h"
+#include "io/half.h"
 #include "io/npy_header.h"
 
 namespace recon::io {
 namespace {
 
-constexpr int64_t kLargestHeader = 1 << 20;  // bytes; numpy itself needs less than 100 for a plain array
+constexpr int64_t kLargestNpyHeader = 1 << 20;  // bytes; numpy itself needs less than 100 for a plain array
 
 void swap_bytes(std::span<std::byte> bytes, size_t width) {
   for (size_t i = 0; i + width <= bytes.size(); i += width) std::reverse(bytes.data() + i, bytes.data() + i + width);
@@ -56,7 +57,7 @@ std::string read_header_text(const ByteSource& source, int64_t& data_offset) {
   int64_t length = start[8] | start[9] << 8;
   data_offset = 10;
   if (version > 1) length |= int64_t{start[10]} << 16 | int64_t{start[11]} << 24, data_offset = 12;
-  if (length > kLargestHeader || length > source.size() - data_offset)
+  if (length > kLargestNpyHeader || length > source.size() - data_offset)
     refuse("the header length " + std::to_string(length) + " does not fit the file of " +
            std::to_string(source.size()) + " bytes");
   std::string text(static_cast<size_t>(length), '\0');
@@ -72,17 +73,8 @@ T load(const std::byte* at) {
   return value;
 }
 
-double from_half(uint16_t half) {
-  const int exponent = half >> 10 & 31, mantissa = half & 1023;
-  double value = exponent == 0 ? mantissa * 0x1p-24
-                 : exponent == 31
-                     ? (mantissa ? std::numeric_limits<double>::quiet_NaN() : std::numeric_limits<double>::infinity())
-                     : (1024 + mantissa) * 0x1p-25 * double(1 << exponent);
-  return half & 0x8000 ? -value : value;
-}
-
 double real_at(NpyType type, const std::byte* at) {
-  if (type == NpyType::f2) return from_half(load<uint16_t>(at));
+  if (type == NpyType::f2) return double(from_half(load<uint16_t>(at)));
   return type == NpyType::f4 ? double(load<float>(at)) : load<double>(at);
 }
 

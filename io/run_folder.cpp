@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t kKeptCheckpoints = 2;
 
-bool exists(const std::string& path) {
+bool is_there(const std::string& path) {
   std::error_code error;
   return fs::exists(path, error);
 }
@@ -74,7 +74,7 @@ RunFolder RunFolder::open(const std::string& path) {
 
 RunFolder RunFolder::read_only(const std::string& path) {
   RunFolder run(path);
-  if (!exists(run.file("config.json")))
+  if (!is_there(run.file("config.json")))
     throw InputError({.file = path,
                       .problem = "not a run folder: it holds no config.json",
                       .repair = "give the folder that a run was written to"},
@@ -93,7 +93,7 @@ bool RunFolder::settle_config(const json& config, std::span<const std::string> m
   if (!config.is_object()) throw std::invalid_argument("RunFolder: the configuration must be an object");
   const std::string stored = file("config.json");
   const std::string text = json_text(config, 2) + "\n";
-  if (!exists(stored)) {
+  if (!is_there(stored)) {
     if (!checkpoint_names().empty())
       throw IoError({.file = path_,
                      .problem = "there are checkpoints of a run whose config.json is gone",

@@ -17,11 +17,11 @@ using nlohmann::json;
 constexpr int64_t kLargestHeader = 100'000'000;  // bytes, the format's own limit
 constexpr const char* kMetadata = "__metadata__";
 
-struct TypeInfo {
+struct TensorTypeInfo {
   std::string_view name;
   int64_t bytes;
 };
-constexpr TypeInfo kTypes[] = {{"F32", 4}, {"F64", 8}, {"I32", 4}, {"I64", 8}, {"U8", 1}};
+constexpr TensorTypeInfo kTensorTypes[] = {{"F32", 4}, {"F64", 8}, {"I32", 4}, {"I64", 8}, {"U8", 1}};
 
 class EntryReader {
  public:
@@ -66,8 +66,8 @@ class EntryReader {
   TensorType type(const std::string& name, const json& value) const {
     const auto found = value.find("dtype");
     if (found != value.end() && found->is_string())
-      for (size_t i = 0; i < std::size(kTypes); ++i)
-        if (found->get_ref<const std::string&>() == kTypes[i].name) return static_cast<TensorType>(i);
+      for (size_t i = 0; i < std::size(kTensorTypes); ++i)
+        if (found->get_ref<const std::string&>() == kTensorTypes[i].name) return static_cast<TensorType>(i);
     refuse(name, "dtype is not one of F32, F64, I32, I64, U8");
   }
   const json& list(const std::string& name, const json& value, const char* key) const {
@@ -87,8 +87,8 @@ class EntryReader {
 
 }  // namespace
 
-std::string_view tensor_type_name(TensorType type) { return kTypes[static_cast<size_t>(type)].name; }
-int64_t tensor_type_bytes(TensorType type) { return kTypes[static_cast<size_t>(type)].bytes; }
+std::string_view tensor_type_name(TensorType type) { return kTensorTypes[static_cast<size_t>(type)].name; }
+int64_t tensor_type_bytes(TensorType type) { return kTensorTypes[static_cast<size_t>(type)].bytes; }
 
 SafetensorsHeader parse_safetensors(const ByteSource& source) {
   std::array<unsigned char, 8> raw{};

@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-[[noreturn]] void refuse(const std::string& name, const std::string& where, const std::string& problem) {
+[[noreturn]] void refuse_json(const std::string& name, const std::string& where, const std::string& problem) {
   throw InputError({.file = name, .where = where, .problem = problem, .repair = "correct or replace the file"});
 }
 
@@ -28,7 +28,7 @@ void check_depth(std::string_view text, const std::string& name, int most) {
       in_string = true;
     } else if (c == '{' || c == '[') {
       if (++depth > most)
-        refuse(name, "byte " + std::to_string(i), "nested more than " + std::to_string(most) + " deep");
+        refuse_json(name, "byte " + std::to_string(i), "nested more than " + std::to_string(most) + " deep");
     } else if (c == '}' || c == ']') {
       --depth;
     }
@@ -39,9 +39,9 @@ void check_depth(std::string_view text, const std::string& name, int most) {
 
 json parse_json(std::string_view text, const std::string& name, const JsonLimits& limits) {
   if (static_cast<int64_t>(text.size()) > limits.bytes)
-    refuse(name, "",
-           std::to_string(text.size()) + " bytes of JSON, more than the " + std::to_string(limits.bytes) +
-               " that make sense here");
+    refuse_json(name, "",
+                std::to_string(text.size()) + " bytes of JSON, more than the " + std::to_string(limits.bytes) +
+                    " that make sense here");
   check_depth(text, name, limits.depth);
   std::vector<std::set<std::string>> keys;
   const auto watch = [&](int, json::parse_event_t event, json& value) {
@@ -57,17 +57,17 @@ json parse_json(std::string_view text, const std::string& name, const JsonLimits
   try {
     return json::parse(text.begin(), text.end(), watch);
   } catch (const json::parse_error& error) {
-    refuse(name, "byte " + std::to_string(error.byte), "not JSON");
+    refuse_json(name, "byte " + std::to_string(error.byte), "not JSON");
   } catch (const json::exception&) {
-    refuse(name, "", "a number in the JSON is out of range");
+    refuse_json(name, "", "a number in the JSON is out of range");
   }
 }
 
 json parse_json(const ByteSource& source, const JsonLimits& limits) {
   if (source.size() > limits.bytes)
-    refuse(source.name(), "",
-           std::to_string(source.size()) + " bytes of JSON, more than the " + std::to_string(limits.bytes) +
-               " that make sense here");
+    refuse_json(source.name(), "",
+                std::to_string(source.size()) + " bytes of JSON, more than the " + std::to_string(limits.bytes) +
+                    " that make sense here");
   return parse_json(read_all(source), source.name(), limits);
 }
 

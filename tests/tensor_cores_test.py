@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 
-CLAIMS = ("decoder_forward_kernel", "decoder_training_kernel", "decoder_weights_kernel")
+CLAIMS = ("decoder_forward_kernel", "decoder_training_kernel", "decoder_weights_kernel", "pose_base_tensor_kernel")
 TENSOR = re.compile(r"\b(HMMA|HGMMA)\b")
 
 

@@ -172,8 +172,6 @@ VolumeAlignment climb(Merit& merit, const VolumeAlignment& start, double angle_r
   return {moved(start.alignment, simplex[0].second), simplex[0].first};
 }
 
-constexpr double degree = std::numbers::pi / 180;
-
 /// Coarse to fine: at low resolution the merit is smooth over many degrees, at full resolution over less than one.
 class Refinement {
  public:

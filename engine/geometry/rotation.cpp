@@ -8,8 +8,6 @@
 namespace recon {
 namespace {
 
-constexpr double degree = std::numbers::pi / 180;
-
 /// Largest eigenvector of a symmetric 4×4 matrix by cyclic Jacobi rotations.
 Quaternion largest_eigenvector(std::array<std::array<double, 4>, 4> a) {
   std::array<std::array<double, 4>, 4> vectors{};

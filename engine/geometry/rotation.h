@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <numbers>
 
 #include "kernels/runtime/philox.h"
 
@@ -18,6 +19,7 @@ struct EulerDegrees {
   double rot = 0, tilt = 0, psi = 0;
 };
 
+inline constexpr double degree = std::numbers::pi / 180;  ///< in radians
 inline constexpr Matrix3 identity_matrix = {1, 0, 0, 0, 1, 0, 0, 0, 1};
 
 Matrix3 multiply(const Matrix3& a, const Matrix3& b);

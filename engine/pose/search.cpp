@@ -73,7 +73,7 @@ namespace {
 
 /// Images that are searched together: as configured on the CPU, whose cores take them one by one; on a device with
 /// memory of its own enough to fill it, in at most a quarter of what is free.
-int chunk_images(const Device& device, const SearchConfig& config, int64_t pixels, int64_t base_pixels) {
+int images_a_chunk(const Device& device, const SearchConfig& config, int64_t pixels, int64_t base_pixels) {
   if (!device.state_or_null()) return config.chunk_images;
   constexpr int64_t most = 512;
   const int64_t rotations = so3_size(config.base_level), shifts = int64_t{config.shift_grid} * config.shift_grid;
@@ -92,7 +92,7 @@ PoseSearch::PoseSearch(Device& device, const SearchConfig& config, int side, con
   expect(config.max_kept >= 1 && config.subdivisions >= 1 && config.band_steps >= 2,
          "search: configuration out of range");
   set_band(config.band_min, config.band_max);
-  config_.chunk_images = chunk_images(device, config, pixels_.size(), level_pixels(0));
+  config_.chunk_images = images_a_chunk(device, config, pixels_.size(), level_pixels(0));
   const int64_t chunk = config_.chunk_images, keep = config_.max_kept, all = pixels_.size();
   base_ = grid_lists(config_.base_level, 0);
   children_ = make_lists(chunk, 8 * keep, 9 * keep);

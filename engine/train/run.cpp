@@ -1,11 +1,11 @@
 #include "engine/train/run.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <filesystem>
 
 #include "engine/train/checkpoint.h"
+#include "engine/train/clock.h"
 #include "engine/train/config_json.h"
 #include "engine/train/results.h"
 #include "io/error.h"
@@ -13,9 +13,6 @@
 
 namespace recon {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// A report waits for the device; between reports the host only hands it work.
 constexpr double between_reports_seconds = 0.2;

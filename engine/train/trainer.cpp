@@ -1,13 +1,13 @@
 #include "engine/train/trainer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <numbers>
 #include <numeric>
 
 #include "engine/geometry/lattice.h"
 #include "engine/geometry/rotation.h"
+#include "engine/train/clock.h"
 #include "engine/train/shuffle.h"
 #include "engine/train/trainer_step.h"
 #include "kernels/loss/loss.h"
@@ -15,10 +15,6 @@
 
 namespace recon {
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 /// Square roots of 1/σ² a shell, from the residual power of every pixel, scaled to a mean weight of 1. A shell's σ² is
 /// at least a thousandth of the largest: no band is trusted without limit.
@@ -133,11 +129,11 @@ bool Trainer::step_group() {
   const int64_t count = std::min<int64_t>(group_images(), data_->count - cursor_);
   const std::vector<int32_t> images(order_.begin() + cursor_, order_.begin() + cursor_ + count);
   const Stage now = stage(epoch_);
-  auto start = std::chrono::steady_clock::now();
+  auto start = Clock::now();
   if (now == Stage::random) random_poses(images);
   if (now == Stage::search) search_group(images);
   report_.search_seconds += seconds_since(start);
-  start = std::chrono::steady_clock::now();
+  start = Clock::now();
   train_group(images);
   if (const auto next = next_group(cursor_ + count); !next.empty()) window_->fetch_ahead(next);
   report_.train_seconds += seconds_since(start);
@@ -163,7 +159,7 @@ std::vector<int32_t> Trainer::next_group(int64_t done) const {
 
 void Trainer::settle() const {
   if (settled_) return;
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   const auto sums = sums_.download();
   loss_sum_ = sums[0];
   kl_sum_ = sums[1];

@@ -1,6 +1,7 @@
 #pragma once
 #include "kernels/image/image.h"
 #include "kernels/runtime/device.h"
+#include "kernels/runtime/precision.h"
 #include "kernels/runtime/scalar.h"
 
 namespace recon {
@@ -38,15 +39,11 @@ struct DecoderShape {
   }
 };
 
-/// Of the operands of products; parameters, sums, coordinates, losses and gradients are fp32 whatever it says.
-enum class Precision { fp32, bf16, fp16 };
-
 struct DecoderNet {
   DecoderShape shape;
   View<const float> frequencies;  ///< [3, F], cycles over the unit of k (k in [−½, ½])
   View<const float> parameters;   ///< [1, parameter_count]
-  /// The least precision allowed. Only the CUDA backend goes below fp32, and only at the widths its fused kernels are
-  /// made for (64, 128, 256).
+  /// The least precision allowed. Only the CUDA backend goes below fp32.
   Precision precision = Precision::fp32;
 };
 

@@ -8,6 +8,8 @@
 #include <cstdint>
 
 #include "kernels/decoder/decoder_rows_cuda.h"
+#include "kernels/decoder/decoder_units_cuda.h"
+#include "kernels/device/carver.h"
 #include "kernels/device/mma.h"
 
 namespace recon::cuda::fused {
@@ -96,14 +98,6 @@ struct TileSums {
   RECON_HD float* of(int64_t tile, int64_t kind) const { return sums + (3 * tile + kind) * pitch; }
 };
 
-/// The unit of gradients in 16 bits: powers of two, so that dividing and multiplying by them is exact. fp16 holds
-/// 2⁻²⁴ … 2¹⁶, so gradients are held as multiples of units made from the size of the target or of the given gradients,
-/// the loss scale and W_out: of order one whatever these are. bf16 has the range of fp32, and its units are 1.
-struct GradientUnits {
-  float value = 1;   ///< of dV̂
-  float hidden = 1;  ///< of pre-activations' gradients: value · a power of two near the largest |W_out|
-};
-
 /// Everything the kernels of a training call share.
 template <int Width>
 struct Training {
@@ -114,23 +108,6 @@ struct Training {
   ChunkStore store;
   TileSums tiles;
   const GradientUnits* units;
-};
-
-/// Takes arrays out of one block of memory, each aligned to 128 bytes; with a null block it only counts.
-class Carver {
- public:
-  explicit Carver(float* block) : base_(reinterpret_cast<uintptr_t>(block)) {}
-  template <class T>
-  T* take(int64_t count) {
-    const size_t at = used_;
-    used_ += (static_cast<size_t>(count) * sizeof(T) + 127) / 128 * 128;
-    return reinterpret_cast<T*>(base_ + at);
-  }
-  size_t floats() const { return used_ / sizeof(float); }
-
- private:
-  uintptr_t base_;
-  size_t used_ = 0;
 };
 
 /// Plans the packed network and starts the kernel that fills it (decoder_fused_pack_cuda.cu). `training`: with the

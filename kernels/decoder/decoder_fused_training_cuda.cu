@@ -12,7 +12,6 @@
 // Shared memory: 69 KiB at width 128. Considered and left: weights' gradients in this kernel, whose sums (0.85 MB) fit
 // no multiprocessor.
 #include <algorithm>
-#include <cmath>
 
 #include "kernels/decoder/decoder_fused_tile_cuda.h"
 #include "kernels/decoder/decoder_paths_cuda.h"
@@ -21,7 +20,6 @@ namespace recon::cuda::fused {
 namespace {
 
 constexpr int64_t cache_bytes = int64_t{48} << 20;
-constexpr int maxima_blocks = 256;
 
 /// Rows of an operand as the kernel of the weights' gradients reads them (stored_column): 16 bytes a thread, 64 bytes a
 /// row from its four lanes.
@@ -270,46 +268,6 @@ decoder_training_kernel(Training<T::width> call, int64_t first_tile) {
   if (call.rows.latent > 0) column_sums<T>(shared, operand, call.tiles.of(tile, 2), [](int, int) { return 1.0f; });
 }
 
-/// The largest |number| that gradients are proportional to, a block's share each.
-RECON_KERNEL(256) maxima_kernel(View<const float> numbers, DecoderRows rows, float* maxima) {
-  struct Shared {
-    float of_warp[8];
-  };
-  auto& shared = shared_memory<Shared>();
-  float largest = 0;
-  for (int64_t i = grid_thread(); i < numbers.size(); i += grid_threads())
-    if (rows.is_active(i / numbers.cols)) largest = std::max(largest, std::abs(numbers[i]));
-  for (int step = 16; step > 0; step >>= 1) largest = std::max(largest, __shfl_xor_sync(all_lanes, largest, step));
-  if (lane_of(thread()) == 0) shared.of_warp[warp_of(thread())] = largest;
-  __syncthreads();
-  if (thread() != 0) return;
-  for (int warp = 1; warp < 8; ++warp) largest = std::max(largest, shared.of_warp[warp]);
-  maxima[blockIdx.x] = largest;
-}
-
-/// The power of two below |x|; 1 for 0.
-RECON_DEVICE float power_below(float x) {
-  int exponent = 1;
-  if (x != 0) std::frexp(x, &exponent);
-  return std::ldexp(1.0f, std::clamp(exponent - 1, -100, 100));
-}
-
-/// One warp.
-RECON_KERNEL(32)
-units_kernel(const float* maxima, int count, DecodeSlicesBackward a, const float* outputs, int size,
-             GradientUnits* units) {
-  float value = 0, weight = 0;
-  for (int i = thread(); i < count; i += 32) value = std::max(value, maxima[i]);
-  for (int i = thread(); i < size; i += 32) weight = std::max(weight, std::abs(outputs[i]));
-  for (int step = 16; step > 0; step >>= 1) {
-    value = std::max(value, __shfl_xor_sync(all_lanes, value, step));
-    weight = std::max(weight, __shfl_xor_sync(all_lanes, weight, step));
-  }
-  if (thread() != 0) return;
-  const float unit = power_below(value) * (a.target.empty() ? 1.0f : power_below(a.scale.get()));
-  *units = {unit, unit * power_below(weight)};
-}
-
 /// All that a training call keeps in the workspace.
 template <class T>
 struct TrainingPlan {
@@ -351,17 +309,6 @@ TrainingPlan<T> plan_training(Carver& carver, Queue& queue, const DecodeSlicesBa
 }
 
 template <class T>
-void make_units(Queue& queue, const TrainingPlan<T>& plan) {
-  const DecodeSlicesBackward& a = plan.call.args;
-  const View<const float>& numbers = a.target.empty() ? a.dvalues : a.target;
-  const int64_t blocks = std::min<int64_t>(maxima_blocks, covering(numbers.size()).blocks);
-  launch(queue, "decoder_maxima", {.blocks = blocks, .shared_bytes = 64}, maxima_kernel, numbers, plan.call.rows,
-         plan.maxima);
-  launch(queue, "decoder_units", {.threads = 32}, units_kernel, plan.maxima, static_cast<int>(blocks), a,
-         plan.call.net.outputs, a.forward.net.shape.outputs * T::width, plan.units);
-}
-
-template <class T>
 void train_tiles(Device& device, const DecodeSlicesBackward& a) {
   Queue& queue = queue_of(device);
   Carver count(nullptr);
@@ -369,7 +316,7 @@ void train_tiles(Device& device, const DecodeSlicesBackward& a) {
   Carver carver(device.workspace(count.floats()));
   const TrainingPlan<T> plan = plan_training<T>(carver, queue, a);
   pack_net<typename T::Half, T::width>(queue, a.forward.net, plan.call.net, true);
-  if (plan.call.units) make_units<T>(queue, plan);
+  if (plan.call.units) make_units(queue, a, plan.maxima, plan.units);
   const int64_t tiles = plan.call.tiling.count;
   for (int64_t first = 0; first < tiles; first += plan.call.store.tiles) {
     const int64_t now = std::min(plan.call.store.tiles, tiles - first);

@@ -1,108 +1,138 @@
-// The decoder layer by layer, fp32, any shape: the GPU's reference path, and that of widths without a fused kernel.
-// Rows go through in chunks, so that the workspace is bounded whatever the call; products are the vendor's library's.
+// The decoder layer by layer, any shape and precision: the GPU's reference path in fp32, and in 16 bits that of widths
+// without a fused kernel. Rows go through in chunks, so that the workspace is bounded whatever the call. Products are
+// the vendor's library's, which also adds bias and residual, applies relus and keeps their masks for the way back: a
+// hidden layer is one product forward and three on the way back (its weights' gradient, its bias's, and through it).
 //
-// Limit: device memory. A hidden layer of a row moves 5 · 4w bytes forward (product and finish) and about 13 · 4w with
-// gradients for 2w² and 6w² flops: at width 128 that is 13 flops a byte and more, below the 20 that fp32 cores ask for;
-// from width 256 on the products' own rate decides. Kernels beside the products are single passes over their arrays.
+// Limit: a hidden layer of a row with b bytes a number moves 2 b w forward (3 with a residual) and about 6 b w back for
+// 2 w² and 4 w² flops. In 16 bits at width 512: 3 KB and 0.5 Mflop forward, 0.9 ns of either at the H100's 3.35 TB/s
+// and at 600 Tflop/s; a chunk's layer, 16 MB, comes from the second-level cache in part. In fp32 the products decide,
+// from width 64 on (2 flops a byte of the cores' 20). Kernels beside the products are single passes over their arrays.
 #include <algorithm>
 #include <utility>
 
+#include "kernels/decoder/decoder_layered_cuda.h"
 #include "kernels/decoder/decoder_paths_cuda.h"
+#include "kernels/decoder/decoder_units_cuda.h"
+#include "kernels/device/carver.h"
 #include "kernels/runtime/vector_math.h"
 
 namespace recon::cuda::layered {
 namespace {
 
-constexpr int64_t chunk_bytes = int64_t{256} << 20, chunk_rows = 16384;
+constexpr int64_t chunk_bytes = int64_t{256} << 20, chunk_rows = 16384, row_block = 8;
 
-/// A run of rows, and the arrays of its passes.
+/// A run of rows, and the arrays of its passes, with rows of padded length.
+template <class T>
 struct Chunk {
   int64_t first = 0, count = 0;
-  float* encoding = nullptr;     // [rows, inputs], z included
-  float* activations = nullptr;  // [layers + 1 or 2][rows, width]
-  float* next = nullptr;         // [2][rows, width]: gradients
-  float* outputs = nullptr;      // [rows, outputs]; then their gradients
-  float* squared = nullptr;      // [rows]: squared errors
-  float* latents = nullptr;      // [rows, Z]: gradients
-  float* ones = nullptr;         // [rows]
-  double* losses = nullptr;      // [slices]
+  int64_t padded_count = 0;        ///< rows of products: sums over them have whole 16 bytes, and more rows add nothing
+  T* net = nullptr;                ///< PaddedNet
+  T* encoding = nullptr;           ///< [rows, inputs]
+  T* activations = nullptr;        ///< [layers + 1 or 2][rows, width]
+  T* next = nullptr;               ///< [2][rows, width]: gradients of pre-activations
+  T* outputs = nullptr;            ///< [rows, outputs]: gradients of the outputs
+  T* ones = nullptr;               ///< [rows]
+  uint32_t* masks = nullptr;       ///< [layers][rows, mask_words(width)]: where the relus were on
+  float* sums = nullptr;           ///< PaddedNet: gradients of the call
+  float* squared = nullptr;        ///< [rows]: squared errors
+  float* latents = nullptr;        ///< [rows, latent]: gradients
+  double* losses = nullptr;        ///< [slices]
+  float* maxima = nullptr;         ///< for the units
+  GradientUnits* units = nullptr;  ///< of `next` and `outputs` and all that is made of them; none but in fp16
 };
 
-// A thread an entry pair, sine and cosine, or an entry of z.
-RECON_KERNEL(256)
-encode_kernel(DecoderRows rows, View<const float> frequencies, int64_t first, int64_t count, float* out) {
-  const int64_t features = frequencies.cols, items = features + rows.latent, inputs = 2 * features + rows.latent;
-  for (int64_t i = grid_thread(); i < count * items; i += grid_threads()) {
-    const int64_t row = i / items, item = i % items;
-    const int64_t slice = (first + row) / rows.in_slice, at = (first + row) % rows.in_slice;
-    const bool active = rows.is_active(slice);
-    float* to = out + row * inputs;
-    if (item >= features) {
-      to[features + item] = active ? rows.z(slice)[item - features] : 0.0f;
-      continue;
-    }
-    float sine = 0, cosine = 0;
-    if (active) {
-      const RowPoint k = rows.point(slice, at);
-      sincos_turns(frequencies(0, item) * k.x + frequencies(1, item) * k.y + frequencies(2, item) * k.z, sine, cosine);
-    }
-    to[item] = sine;
-    to[features + item] = cosine;
-  }
-}
-
-/// h = relu(h + b [+ before]). 8 bytes an entry, 12 with a residual.
-RECON_KERNEL(256) finish_layer_kernel(float* h, const float* bias, const float* before, int64_t size, int width) {
-  for (int64_t i = grid_thread(); i < size; i += grid_threads()) {
-    float value = h[i] + bias[i % width];
-    if (before) value += before[i];
-    h[i] = value > 0 ? value : 0.0f;
-  }
-}
-
-/// A warp a row: its outputs, and the values they are. 4w bytes a row.
-RECON_KERNEL(256)
-outputs_kernel(DecoderRows rows, int64_t first, int64_t count, const float* h, const float* w, int width, float* out,
-               View<float> values) {
-  const int lane = lane_of(thread());
-  for (int64_t row = grid_thread() / 32; row < count; row += grid_threads() / 32) {
-    const int64_t slice = (first + row) / rows.in_slice, at = (first + row) % rows.in_slice;
-    const bool active = rows.is_active(slice), mirrored = active && rows.point(slice, at).mirrored;
-    for (int o = 0; o < rows.outputs; ++o) {
-      float sum = 0;
-      for (int j = lane; j < width; j += 32) sum += h[row * width + j] * w[o * width + j];
-      const float value = warp_sum(sum) + w[rows.outputs * width + o];
-      if (lane != 0) continue;
-      if (out) out[row * rows.outputs + o] = value;
-      if (active && !values.empty()) values[rows.value_index(slice, at, o, mirrored)] = value;
-    }
-  }
-}
-
-/// Outputs become their gradients; rows of slices that are not active get none.
-RECON_KERNEL(256)
-output_gradients_kernel(DecodeSlicesBackward a, DecoderRows rows, int64_t first, int64_t count, float* out,
-                        float* squared) {
-  for (int64_t row = grid_thread(); row < count; row += grid_threads()) {
-    const int64_t slice = (first + row) / rows.in_slice, at = (first + row) % rows.in_slice;
-    const bool active = rows.is_active(slice), mirrored = active && rows.point(slice, at).mirrored;
-    float error = 0;
-    for (int o = 0; o < rows.outputs; ++o) {
-      float& value = out[row * rows.outputs + o];
-      ValueGradient g{0, 0};
-      if (active) g = value_gradient(a, a.scale.get(), rows.value_index(slice, at, o, mirrored), value);
-      value = g.d;
-      error += g.squared_error;
-    }
-    squared[row] = error;
-  }
-}
-
-/// Adds Σ over the chunk's rows of each slice of column `blockIdx.y` of [count, cols] to to[slice, column]. A block a
-/// slice and column.
+/// Parameters in T. 6 bytes a parameter in 16 bits, beside the rows' products nothing.
 template <class T>
 RECON_KERNEL(256)
-slice_sums_kernel(DecoderRows rows, int64_t first, int64_t count, const float* from, int64_t cols, T* to) {
+pack_kernel(const float* parameters, int64_t count, PaddedNet net, T* to) {
+  for (int64_t p = grid_thread(); p < count; p += grid_threads()) store_one(to + net.place(p).at, parameters[p]);
+}
+
+/// Sums of all chunks to the gradients. 12 bytes a parameter.
+RECON_KERNEL(256)
+add_sums_kernel(const float* sums, int64_t count, PaddedNet net, const GradientUnits* units, float* to) {
+  for (int64_t p = grid_thread(); p < count; p += grid_threads()) {
+    const PaddedNet::Place place = net.place(p);
+    const float unit = !units ? 1.0f : place.layer > net.shape.layers ? units->value : units->hidden;
+    to[p] += unit * sums[place.at];
+  }
+}
+
+// A thread two neighbouring columns: sine and cosine of a feature, or two entries of z. Limit: writing the encoding.
+template <class T>
+RECON_KERNEL(256)
+encode_kernel(DecoderRows rows, View<const float> frequencies, int64_t first, int64_t count, int64_t padded_count,
+              PaddedNet net, T* out) {
+  const int64_t pairs = net.inputs() / 2, features = frequencies.cols;
+  for (int64_t i = grid_thread(); i < padded_count * pairs; i += grid_threads()) {
+    const int64_t row = i / pairs, pair = i % pairs, entry = 2 * pair - net.encoded;
+    const int64_t slice = (first + row) / rows.in_slice, at = (first + row) % rows.in_slice;
+    float low = 0, high = 0;
+    if (row < count && rows.is_active(slice)) {
+      if (pair < features) {
+        const RowPoint k = rows.point(slice, at);
+        sincos_turns(frequencies(0, pair) * k.x + frequencies(1, pair) * k.y + frequencies(2, pair) * k.z, low, high);
+      } else if (entry >= 0) {
+        if (entry < rows.latent) low = rows.z(slice)[entry];
+        if (entry + 1 < rows.latent) high = rows.z(slice)[entry + 1];
+      }
+    }
+    store_two(out + 2 * i, low, high);
+  }
+}
+
+/// A warp a row: its outputs and the values they are; in training also their gradients, and with these the last
+/// layer's. The weights are those in fp32. Limit: reading the activations and writing their gradients, once each.
+template <class T>
+RECON_KERNEL(256)
+outputs_kernel(DecodeSlicesBackward a, DecoderRows rows, View<float> values, PaddedNet net, const float* w,
+               const T* activations, Chunk<T> chunk, bool training) {
+  const int lane = lane_of(thread()), width = net.shape.width;
+  for (int64_t row = grid_thread() / 32; row < chunk.padded_count; row += grid_threads() / 32) {
+    const int64_t slice = (chunk.first + row) / rows.in_slice, at = (chunk.first + row) % rows.in_slice;
+    const bool active = row < chunk.count && rows.is_active(slice);
+    const bool mirrored = active && rows.point(slice, at).mirrored;
+    const T* h = activations + row * net.width;
+    const auto weight = [&](int o, int j) { return o < rows.outputs && j < width ? w[o * width + j] : 0.0f; };
+    float sums[2] = {0, 0}, gradients[2] = {0, 0}, error = 0;
+    for (int j = 2 * lane; j < width; j += 64) {
+      const Lanes<2> x = load_two(h + j);
+      RECON_UNROLL
+      for (int o = 0; o < 2; ++o) sums[o] += x.v[0] * weight(o, j) + x.v[1] * weight(o, j + 1);
+    }
+    RECON_UNROLL
+    for (int o = 0; o < 2; ++o) {
+      const float value = warp_sum(sums[o]) + (o < rows.outputs ? w[rows.outputs * width + o] : 0.0f);
+      if (!active || o >= rows.outputs) continue;
+      const int64_t index = rows.value_index(slice, at, o, mirrored);
+      if (lane == 0 && !values.empty()) values[index] = value;
+      if (!training) continue;
+      const ValueGradient g = value_gradient(a, a.scale.get(), index, value);
+      gradients[o] = g.d * (1.0f / (chunk.units ? chunk.units->value : 1.0f));
+      error += g.squared_error;
+    }
+    if (!training) continue;
+    const float to_hidden = chunk.units ? chunk.units->value / chunk.units->hidden : 1.0f;
+    if (lane == 0) chunk.squared[row] = error;
+    for (int j = 2 * lane; j < net.outputs; j += 64)
+      store_two(chunk.outputs + row * net.outputs + j, j == 0 ? gradients[0] : 0.0f, j == 0 ? gradients[1] : 0.0f);
+    for (int j = 2 * lane; j < net.width; j += 64) {
+      const Lanes<2> x = load_two(h + j);
+      float d[2];
+      RECON_UNROLL
+      for (int c = 0; c < 2; ++c)
+        d[c] = x.v[c] > 0 ? (gradients[0] * weight(0, j + c) + gradients[1] * weight(1, j + c)) * to_hidden : 0.0f;
+      store_two(chunk.next + row * net.width + j, d[0], d[1]);
+    }
+  }
+}
+
+/// Adds Σ over the chunk's rows of each slice of column `blockIdx.y` of [count, pitch] to to[slice, column], a matrix
+/// of gridDim.y columns. A block a slice and column.
+template <class T>
+RECON_KERNEL(256)
+slice_sums_kernel(DecoderRows rows, int64_t first, int64_t count, const float* from, int64_t pitch,
+                  const GradientUnits* units, T* to) {
   struct Shared {
     double sums[8];
   };
@@ -111,178 +141,233 @@ slice_sums_kernel(DecoderRows rows, int64_t first, int64_t count, const float* f
   const int64_t start = std::max(slice * rows.in_slice, first) - first;
   const int64_t end = std::min((slice + 1) * rows.in_slice, first + count) - first;
   double sum = 0;
-  for (int64_t row = start + thread(); row < end; row += 256) sum += double(from[row * cols + column]);
+  for (int64_t row = start + thread(); row < end; row += 256) sum += double(from[row * pitch + column]);
   sum = block_sum<256>(sum, shared.sums);
-  if (thread() == 0) to[slice * cols + column] += static_cast<T>(sum);
+  if (thread() == 0) to[slice * gridDim.y + column] += static_cast<T>(units ? sum * double(units->hidden) : sum);
 }
 
 RECON_KERNEL(256) write_losses_kernel(const double* sums, View<float> loss) {
   for (int64_t i = grid_thread(); i < loss.size(); i += grid_threads()) loss[i] = static_cast<float>(sums[i]);
 }
 
-/// d = h > 0 ? d [+ after] : 0, where `after` is the gradient of the layer above, which a residual passes on.
-RECON_KERNEL(256) relu_backward_kernel(const float* h, const float* after, float* d, int64_t size) {
-  for (int64_t i = grid_thread(); i < size; i += grid_threads()) {
-    const float sum = after ? d[i] + after[i] : d[i];
-    d[i] = h[i] > 0 ? sum : 0.0f;
-  }
+template <class T>
+RECON_KERNEL(256)
+fill_kernel(T* to, int64_t count, float value) {
+  for (int64_t i = grid_thread(); i < count; i += grid_threads()) store_one(to + i, value);
 }
 
-RECON_KERNEL(256) fill_kernel(float* to, int64_t count, float value) {
-  for (int64_t i = grid_thread(); i < count; i += grid_threads()) to[i] = value;
-}
-
-/// One network on its way through a device, chunk by chunk.
+/// One network on its way through a device, chunk by chunk. (Gemm is named below because nvcc drops the type of a
+/// braced argument from the host code of a template.)
+template <class T>
 struct Pass {
   Queue& queue;
   const DecoderNet& net;
   const DecoderRows& rows;
   bool training;
   const DecoderShape& shape = net.shape;
-  const float* parameters = net.parameters.data;
-  Chunk chunk{};
+  const PaddedNet layout = PaddedNet::of<T>(shape);
+  Chunk<T> chunk{};
   int64_t step = 0;
 
-  const float* weight(int layer) const { return parameters + shape.weight_offset(layer); }
-  const float* bias(int layer) const { return parameters + shape.bias_offset(layer); }
-  int64_t size() const { return chunk.count * shape.width; }
-  float* activation(int layer) const {
-    return chunk.activations + int64_t{training ? layer : layer % 2} * step * shape.width;
+  T* activation(int layer) const {
+    return chunk.activations + int64_t{training ? layer : layer % 2} * step * layout.width;
   }
+  uint32_t* mask(int layer) const { return chunk.masks + layer * step * mask_words(layout.width); }
+  const float* output_weights() const { return net.parameters.data + shape.weight_offset(shape.layers + 1); }
+
+  int64_t row_bytes() const {
+    const int64_t kept = training ? shape.layers + 1 + 2 : 2;
+    const int64_t numbers = layout.inputs() + kept * layout.width + layout.outputs + 1;
+    return numbers * int64_t{sizeof(T)} + 4 * (shape.layers * mask_words(layout.width) + layout.latent + 1);
+  }
+  void plan(Carver carver) {
+    chunk.net = carver.take<T>(layout.size());
+    chunk.encoding = carver.take<T>(step * layout.inputs());
+    chunk.activations = carver.take<T>(step * layout.width * (training ? shape.layers + 1 : 2));
+    needed = carver.floats();
+    if (!training) return;
+    chunk.next = carver.take<T>(2 * step * layout.width);
+    chunk.outputs = carver.take<T>(step * layout.outputs);
+    chunk.ones = carver.take<T>(step);
+    chunk.masks = carver.take<uint32_t>(shape.layers * step * mask_words(layout.width));
+    chunk.sums = carver.take<float>(layout.size());
+    chunk.squared = carver.take<float>(step);
+    chunk.latents = carver.take<float>(step * layout.latent);
+    chunk.losses = carver.take<double>(rows.slices);
+    chunk.maxima = carver.take<float>(maxima_blocks);
+    if (net.precision == Precision::fp16) chunk.units = carver.take<GradientUnits>(1);
+    needed = carver.floats();
+  }
+  size_t needed = 0;
 
   void reserve(Device& device) {
-    const int64_t width = shape.width, kept = (training ? shape.layers + 1 + 2 : 2) * width;
-    const int64_t floats = shape.inputs() + kept + shape.outputs + shape.latent + 2;
-    const int64_t losses = training ? 2 * rows.slices : 0;
-    step = std::min(rows.count(), std::clamp<int64_t>(chunk_bytes / 4 / floats, 128, chunk_rows));
-    float* at = device.workspace(static_cast<size_t>(step * floats + losses));
-    const auto take = [&](int64_t count) { return std::exchange(at, at + count); };
-    chunk.losses = reinterpret_cast<double*>(take(losses));
-    chunk.encoding = take(step * shape.inputs());
-    chunk.activations = take(step * kept);
-    chunk.next = chunk.activations + step * width * (shape.layers + 1);
-    chunk.outputs = take(step * shape.outputs);
-    chunk.latents = take(step * shape.latent);
-    chunk.squared = take(step);
-    chunk.ones = take(step);
+    const auto whole = [](int64_t count) { return (count + row_block - 1) / row_block * row_block; };
+    step = whole(std::min(rows.count(), std::clamp<int64_t>(chunk_bytes / row_bytes(), 128, chunk_rows)));
+    plan(Carver(nullptr));
+    plan(Carver(device.workspace(needed)));
+    queue.zero(chunk.net, static_cast<size_t>(layout.size()) * sizeof(T));
+    launch(queue, "decoder_pack", covering(net.parameters.size()), pack_kernel<T>, net.parameters.data,
+           net.parameters.size(), layout, chunk.net);
+  }
+  void start(int64_t first) {
+    chunk.first = first;
+    chunk.count = std::min(step, rows.count() - first);
+    chunk.padded_count = (chunk.count + row_block - 1) / row_block * row_block;
   }
 
-  void forward(View<float> values) {
-    const int64_t width = shape.width;
-    launch(queue, "decoder_encode", covering(chunk.count * (shape.features + shape.latent)), encode_kernel, rows,
-           net.frequencies, chunk.first, chunk.count, chunk.encoding);
+  void forward(const DecodeSlicesBackward& a, View<float> values) {
+    launch(queue, "decoder_encode", covering(chunk.padded_count * layout.inputs() / 2), encode_kernel<T>, rows,
+           net.frequencies, chunk.first, chunk.count, chunk.padded_count, layout, chunk.encoding);
     for (int layer = 0; layer <= shape.layers; ++layer) {
-      const int64_t inputs = layer == 0 ? shape.inputs() : width;
-      const float* from = layer == 0 ? chunk.encoding : activation(layer - 1);
-      queue.gemm({.transpose_b = true,
-                  .m = chunk.count,
-                  .n = width,
-                  .k = inputs,
-                  .a = from,
-                  .lda = inputs,
-                  .b = weight(layer),
-                  .ldb = inputs,
-                  .c = activation(layer),
-                  .ldc = width});
-      launch(queue, "decoder_finish_layer", covering(size()), finish_layer_kernel, activation(layer), bias(layer),
-             layer > 0 && shape.residual ? from : nullptr, size(), shape.width);
+      const int64_t inputs = layer == 0 ? layout.inputs() : layout.width;
+      const T* from = layer == 0 ? chunk.encoding : activation(layer - 1);
+      const bool residual = layer > 0 && shape.residual;
+      queue.gemm(Gemm{.transpose_b = true,
+                      .m = chunk.padded_count,
+                      .n = layout.width,
+                      .k = inputs,
+                      .beta = residual ? 1.0f : 0.0f,
+                      .operands = precision_of<T>,
+                      .results = precision_of<T>,
+                      .a = from,
+                      .lda = inputs,
+                      .b = chunk.net + layout.weight_offset(layer),
+                      .ldb = inputs,
+                      .c = activation(layer),
+                      .ldc = layout.width,
+                      .addend = residual ? from : nullptr,
+                      .bias = chunk.net + layout.bias_offset(layer),
+                      .finish = Finish::relu,
+                      .mask = training && layer < shape.layers ? mask(layer) : nullptr});
     }
-    launch(queue, "decoder_outputs", covering(32 * chunk.count), outputs_kernel, rows, chunk.first, chunk.count,
-           activation(shape.layers), weight(shape.layers + 1), shape.width, training ? chunk.outputs : nullptr, values);
+    launch(queue, "decoder_outputs", covering(32 * chunk.padded_count), outputs_kernel<T>, a, rows, values, layout,
+           output_weights(), activation(shape.layers), chunk, training);
   }
 
-  /// to [outputs, inputs] += dᵀ x, and its column of sums.
-  void add_gradients(int layer, const float* d, int64_t outputs, const float* x, int64_t inputs, View<float> to) {
-    queue.gemm({.transpose_a = true,
-                .m = outputs,
-                .n = inputs,
-                .k = chunk.count,
-                .beta = 1,
-                .a = d,
-                .lda = outputs,
-                .b = x,
-                .ldb = inputs,
-                .c = to.data + shape.weight_offset(layer),
-                .ldc = inputs});
-    queue.gemm({.m = 1,
-                .n = outputs,
-                .k = chunk.count,
-                .beta = 1,
-                .a = chunk.ones,
-                .lda = chunk.count,
-                .b = d,
-                .ldb = outputs,
-                .c = to.data + shape.bias_offset(layer),
-                .ldc = outputs});
+  /// Adds dᵀ x [outputs, inputs], and its column of sums, to the call's sums; the first chunk starts them.
+  void add_gradients(int layer, const T* d, int64_t outputs, const T* x, int64_t inputs) {
+    const float beta = chunk.first == 0 ? 0.0f : 1.0f;
+    queue.gemm(Gemm{.transpose_a = true,
+                    .m = outputs,
+                    .n = inputs,
+                    .k = chunk.padded_count,
+                    .beta = beta,
+                    .operands = precision_of<T>,
+                    .a = d,
+                    .lda = outputs,
+                    .b = x,
+                    .ldb = inputs,
+                    .c = chunk.sums + layout.weight_offset(layer),
+                    .ldc = inputs});
+    queue.gemm(Gemm{.m = 1,
+                    .n = outputs,
+                    .k = chunk.padded_count,
+                    .beta = beta,
+                    .operands = precision_of<T>,
+                    .a = chunk.ones,
+                    .lda = step,
+                    .b = d,
+                    .ldb = outputs,
+                    .c = chunk.sums + layout.bias_offset(layer),
+                    .ldc = outputs});
   }
 
-  /// to [rows, columns] = d [rows, inner] · W, for `columns` columns of W from `w` on.
-  void through(const float* d, int64_t inner, const float* w, int64_t pitch, int64_t columns, float* to) {
-    queue.gemm({.m = chunk.count,
-                .n = columns,
-                .k = inner,
-                .a = d,
-                .lda = inner,
-                .b = w,
-                .ldb = pitch,
-                .c = to,
-                .ldc = columns});
+  /// The gradient before layer `layer`, from that of its pre-activation: through its weights and past them, where the
+  /// relu below let it pass.
+  void through(int layer, const T* d, T* to) {
+    queue.gemm(Gemm{.m = chunk.padded_count,
+                    .n = layout.width,
+                    .k = layout.width,
+                    .beta = shape.residual ? 1.0f : 0.0f,
+                    .operands = precision_of<T>,
+                    .results = precision_of<T>,
+                    .a = d,
+                    .lda = layout.width,
+                    .b = chunk.net + layout.weight_offset(layer),
+                    .ldb = layout.width,
+                    .c = to,
+                    .ldc = layout.width,
+                    .addend = shape.residual ? d : nullptr,
+                    .finish = Finish::relu_gradient,
+                    .mask = mask(layer - 1)});
   }
 
   void backward(const DecodeSlicesBackward& a) {
-    const int64_t width = shape.width, inputs = shape.inputs();
+    const int64_t width = layout.width;
     const int64_t slices = (chunk.first + chunk.count - 1) / rows.in_slice - chunk.first / rows.in_slice + 1;
-    launch(queue, "decoder_output_gradients", covering(chunk.count), output_gradients_kernel, a, rows, chunk.first,
-           chunk.count, chunk.outputs, chunk.squared);
     launch(queue, "decoder_loss", {.blocks = slices, .shared_bytes = 64}, slice_sums_kernel<double>, rows, chunk.first,
-           chunk.count, chunk.squared, 1, chunk.losses);
-    float *d = chunk.next, *after = chunk.next + step * width;
-    add_gradients(shape.layers + 1, chunk.outputs, shape.outputs, activation(shape.layers), width, a.dparameters);
-    through(chunk.outputs, shape.outputs, weight(shape.layers + 1), width, width, d);
-    for (int layer = shape.layers; layer >= 0; --layer) {
-      launch(queue, "decoder_relu_backward", covering(size()), relu_backward_kernel, activation(layer),
-             layer < shape.layers && shape.residual ? after : nullptr, d, size());
-      const bool first = layer == 0;
-      add_gradients(layer, d, width, first ? chunk.encoding : activation(layer - 1), first ? inputs : width,
-                    a.dparameters);
-      if (first) break;
-      through(d, width, weight(layer), width, width, after);
-      std::swap(d, after);
+           chunk.count, chunk.squared, 1, nullptr, chunk.losses);
+    T *d = chunk.next, *before = chunk.next + step * width;
+    add_gradients(shape.layers + 1, chunk.outputs, layout.outputs, activation(shape.layers), width);
+    for (int layer = shape.layers; layer > 0; --layer) {
+      add_gradients(layer, d, width, activation(layer - 1), width);
+      through(layer, d, before);
+      std::swap(d, before);
     }
+    add_gradients(0, d, width, chunk.encoding, layout.inputs());
     if (a.dlatents.empty()) return;
-    through(d, width, weight(0) + 2 * shape.features, inputs, shape.latent, chunk.latents);
+    queue.gemm(Gemm{.m = chunk.padded_count,
+                    .n = layout.latent,
+                    .k = width,
+                    .operands = precision_of<T>,
+                    .a = d,
+                    .lda = width,
+                    .b = chunk.net + layout.encoded,
+                    .ldb = layout.inputs(),
+                    .c = chunk.latents,
+                    .ldc = layout.latent});
     launch(queue, "decoder_latent_gradients", {.blocks = slices, .shared_bytes = 64, .blocks_y = shape.latent},
-           slice_sums_kernel<float>, rows, chunk.first, chunk.count, chunk.latents, shape.latent, a.dlatents.data);
+           slice_sums_kernel<float>, rows, chunk.first, chunk.count, chunk.latents, layout.latent, chunk.units,
+           a.dlatents.data);
   }
 };
+
+template <class T>
+void decode_rows(Device& device, const DecoderNet& net, const DecoderRows& rows, View<float> values) {
+  Pass<T> pass{queue_of(device), net, rows, false};
+  pass.reserve(device);
+  for (int64_t first = 0; first < rows.count(); first += pass.step) {
+    pass.start(first);
+    pass.forward({}, values);
+  }
+}
+
+template <class T>
+void train_rows(Device& device, const DecodeSlicesBackward& a) {
+  const DecoderRows rows(a.forward);
+  const DecoderNet& net = a.forward.net;
+  Queue& queue = queue_of(device);
+  Pass<T> pass{queue, net, rows, true};
+  pass.reserve(device);
+  const Chunk<T>& chunk = pass.chunk;
+  if (rows.slices > 0) queue.zero(chunk.losses, static_cast<size_t>(rows.slices) * sizeof(double));
+  launch(queue, "decoder_ones", covering(pass.step), fill_kernel<T>, chunk.ones, pass.step, 1.0f);
+  if (chunk.units) make_units(queue, a, chunk.maxima, chunk.units);
+  for (int64_t first = 0; first < rows.count(); first += pass.step) {
+    pass.start(first);
+    pass.forward(a, a.forward.values);
+    pass.backward(a);
+  }
+  if (rows.count() > 0)
+    launch(queue, "decoder_add_sums", covering(net.parameters.size()), add_sums_kernel, chunk.sums,
+           net.parameters.size(), pass.layout, chunk.units, a.dparameters.data);
+  if (!a.loss.empty())
+    launch(queue, "decoder_losses", covering(a.loss.size()), write_losses_kernel, chunk.losses, a.loss);
+}
 
 }  // namespace
 
 void decode(Device& device, const DecoderNet& net, const DecoderRows& rows, View<float> values) {
-  Pass pass{queue_of(device), net, rows, false};
-  pass.reserve(device);
-  for (int64_t first = 0; first < rows.count(); first += pass.step) {
-    pass.chunk.first = first;
-    pass.chunk.count = std::min(pass.step, rows.count() - first);
-    pass.forward(values);
-  }
+  net.precision == Precision::fp32   ? decode_rows<float>(device, net, rows, values)
+  : net.precision == Precision::bf16 ? decode_rows<bf16>(device, net, rows, values)
+                                     : decode_rows<fp16>(device, net, rows, values);
 }
 
 void decode_backward(Device& device, const DecodeSlicesBackward& a) {
-  const DecoderRows rows(a.forward);
-  Queue& queue = queue_of(device);
-  Pass pass{queue, a.forward.net, rows, true};
-  pass.reserve(device);
-  if (rows.slices > 0) queue.zero(pass.chunk.losses, static_cast<size_t>(rows.slices) * sizeof(double));
-  launch(queue, "decoder_ones", covering(pass.step), fill_kernel, pass.chunk.ones, pass.step, 1.0f);
-  for (int64_t first = 0; first < rows.count(); first += pass.step) {
-    pass.chunk.first = first;
-    pass.chunk.count = std::min(pass.step, rows.count() - first);
-    pass.forward(a.forward.values);
-    pass.backward(a);
-  }
-  if (!a.loss.empty())
-    launch(queue, "decoder_losses", covering(a.loss.size()), write_losses_kernel, pass.chunk.losses, a.loss);
+  const Precision precision = a.forward.net.precision;
+  precision == Precision::fp32   ? train_rows<float>(device, a)
+  : precision == Precision::bf16 ? train_rows<bf16>(device, a)
+                                 : train_rows<fp16>(device, a);
 }
 
 }  // namespace recon::cuda::layered

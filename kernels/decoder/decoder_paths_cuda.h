@@ -4,7 +4,7 @@
 
 namespace recon::cuda {
 
-/// Layer by layer through device memory, fp32, any shape.
+/// Layer by layer through device memory, any shape and precision.
 namespace layered {
 void decode(Device& device, const DecoderNet& net, const DecoderRows& rows, View<float> values);
 void decode_backward(Device& device, const DecodeSlicesBackward& args);

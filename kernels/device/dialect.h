@@ -10,11 +10,13 @@
 #define RECON_KERNEL(threads) __global__ void __launch_bounds__(threads)
 #define RECON_DEVICE __device__ __forceinline__
 #define RECON_UNROLL _Pragma("unroll")
+#define RECON_NO_UNROLL _Pragma("unroll 1")  // where copies of a body would cost registers
 #else
 #include <simt.h>
 #define RECON_KERNEL(threads) void
 #define RECON_DEVICE inline
 #define RECON_UNROLL
+#define RECON_NO_UNROLL
 #endif
 
 #include "kernels/device/queue.h"

@@ -11,7 +11,7 @@ namespace recon::cuda {
 namespace {
 
 // The versions whose headers this was built with: their interfaces are the ones that are called.
-constexpr const char* cublas_name = "libcublas.so." RECON_TEXT(CUBLAS_VER_MAJOR);
+constexpr const char* cublaslt_name = "libcublasLt.so." RECON_TEXT(CUBLAS_VER_MAJOR);
 constexpr const char* cufft_name = "libcufft.so." RECON_TEXT(CUFFT_VER_MAJOR);
 
 /// Where the linker's own search fails, the toolkit's usual folder is tried.
@@ -51,16 +51,23 @@ std::string file_of(const char* name) {
 
 }  // namespace
 
-const Cublas& Cublas::load() {
-  static const Cublas functions = [] {
-    const Library library(cublas_name);
-    Cublas f{};
-    library.find(f.create, "cublasCreate_v2");
-    library.find(f.destroy, "cublasDestroy_v2");
-    library.find(f.set_stream, "cublasSetStream_v2");
-    library.find(f.set_workspace, "cublasSetWorkspace_v2");
-    library.find(f.set_math_mode, "cublasSetMathMode");
-    library.find(f.sgemm, "cublasSgemmStridedBatched");
+const CublasLt& CublasLt::load() {
+  static const CublasLt functions = [] {
+    const Library library(cublaslt_name);
+    CublasLt f{};
+    library.find(f.create, "cublasLtCreate");
+    library.find(f.destroy, "cublasLtDestroy");
+    library.find(f.create_product, "cublasLtMatmulDescCreate");
+    library.find(f.destroy_product, "cublasLtMatmulDescDestroy");
+    library.find(f.set_product, "cublasLtMatmulDescSetAttribute");
+    library.find(f.create_layout, "cublasLtMatrixLayoutCreate");
+    library.find(f.destroy_layout, "cublasLtMatrixLayoutDestroy");
+    library.find(f.set_layout, "cublasLtMatrixLayoutSetAttribute");
+    library.find(f.create_preference, "cublasLtMatmulPreferenceCreate");
+    library.find(f.destroy_preference, "cublasLtMatmulPreferenceDestroy");
+    library.find(f.set_preference, "cublasLtMatmulPreferenceSetAttribute");
+    library.find(f.find_algorithms, "cublasLtMatmulAlgoGetHeuristic");
+    library.find(f.multiply, "cublasLtMatmul");
     return f;
   }();
   return functions;
@@ -82,7 +89,7 @@ const Cufft& Cufft::load() {
   return functions;
 }
 
-std::string cublas_file() { return file_of(cublas_name); }
+std::string cublaslt_file() { return file_of(cublaslt_name); }
 std::string cufft_file() { return file_of(cufft_name); }
 
 }  // namespace recon::cuda

@@ -1,22 +1,29 @@
 #pragma once
 // The vendor's libraries, found when they are first needed: a program that is linked with none of them starts on any
 // machine.
-#include <cublas_v2.h>
+#include <cublasLt.h>
 #include <cufft.h>
 
 #include <string>
 
 namespace recon::cuda {
 
-/// cuBLAS, its functions by name. Throws DeviceError naming the file when it cannot be loaded.
-struct Cublas {
-  decltype(&cublasCreate_v2) create;
-  decltype(&cublasDestroy_v2) destroy;
-  decltype(&cublasSetStream_v2) set_stream;
-  decltype(&cublasSetWorkspace_v2) set_workspace;
-  decltype(&cublasSetMathMode) set_math_mode;
-  decltype(&cublasSgemmStridedBatched) sgemm;
-  static const Cublas& load();
+/// cuBLASLt, its functions by name. Throws DeviceError naming the file when it cannot be loaded.
+struct CublasLt {
+  decltype(&cublasLtCreate) create;
+  decltype(&cublasLtDestroy) destroy;
+  decltype(&cublasLtMatmulDescCreate) create_product;
+  decltype(&cublasLtMatmulDescDestroy) destroy_product;
+  decltype(&cublasLtMatmulDescSetAttribute) set_product;
+  decltype(&cublasLtMatrixLayoutCreate) create_layout;
+  decltype(&cublasLtMatrixLayoutDestroy) destroy_layout;
+  decltype(&cublasLtMatrixLayoutSetAttribute) set_layout;
+  decltype(&cublasLtMatmulPreferenceCreate) create_preference;
+  decltype(&cublasLtMatmulPreferenceDestroy) destroy_preference;
+  decltype(&cublasLtMatmulPreferenceSetAttribute) set_preference;
+  decltype(&cublasLtMatmulAlgoGetHeuristic) find_algorithms;
+  decltype(&cublasLtMatmul) multiply;
+  static const CublasLt& load();
 };
 
 struct Cufft {
@@ -31,7 +38,7 @@ struct Cufft {
 };
 
 /// The file that was loaded for each library, or why there is none: for doctor.
-std::string cublas_file();
+std::string cublaslt_file();
 std::string cufft_file();
 
 }  // namespace recon::cuda

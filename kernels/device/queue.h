@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/runtime/device.h"
+#include "kernels/runtime/precision.h"
 
 namespace simt {
 struct Dim;
@@ -16,20 +17,37 @@ struct Dim;
 
 namespace recon::cuda {
 
-/// C[m, n] = alpha · op(A) op(B) + beta · C, row-major, leading dimensions in elements.
+/// What becomes of the sums of a product before they are rounded and stored.
+enum class Finish {
+  none,
+  relu,          ///< max(·, 0), and where it was positive into `mask` when there is one
+  relu_gradient  ///< 0 where `mask` says that the relu was off
+};
+
+/// C[m, n] = finish(alpha · op(A) op(B) + beta · addend + bias), row-major, leading dimensions in elements. Sums are
+/// fp32, and products of fp32 operands are true fp32. Sixteen-bit matrices should have leading dimensions of whole 16
+/// bytes, which tensor cores ask for.
 struct Gemm {
   bool transpose_a = false, transpose_b = false;
-  int64_t m = 0, n = 0, k = 0;
+  int64_t m = 0, n = 0, k = 0;  ///< k > 0
   float alpha = 1, beta = 0;
-  const float* a = nullptr;
+  Precision operands = Precision::fp32;  ///< A and B
+  Precision results = Precision::fp32;   ///< C, addend and bias: fp32, or as the operands
+  const void* a = nullptr;
   int64_t lda = 0;
-  const float* b = nullptr;
+  const void* b = nullptr;
   int64_t ldb = 0;
-  float* c = nullptr;
+  void* c = nullptr;
   int64_t ldc = 0;
-  /// A batch of products with these distances between their matrices (in elements).
+  const void* addend = nullptr;  ///< [m, n] with the leading dimension of C; without one it is C
+  const void* bias = nullptr;    ///< [n]
+  Finish finish = Finish::none;
+  /// A bit an element of C, mask_words(n) words a row, 16-byte aligned. Only the library knows which bit.
+  uint32_t* mask = nullptr;
+  /// A batch of products with these distances between their matrices (in elements); one bias, and no mask.
   int64_t batch = 1, stride_a = 0, stride_b = 0, stride_c = 0;
 };
+inline int64_t mask_words(int64_t columns) { return (columns + 127) / 128 * 4; }
 
 /// One device and one stream on it: everything is in order, and nothing waits for the device but `download`.
 class Queue : public DeviceState {
@@ -52,7 +70,7 @@ class Queue : public DeviceState {
   void copy(void* to_device, const void* from_device, size_t bytes);
   void synchronize();
 
-  /// fp32 matrix products of the vendor's library, deterministic.
+  /// Matrix products of the vendor's library: the same algorithm, so the same bits, for the same shape and alignment.
   void gemm(const Gemm& product);
   /// Complex transforms of the vendor's library in place, unnormalised, forward sign: `batch` cubes or squares of
   /// interleaved complex floats [batch][side]..[side], `dimensions` 2 or 3.

@@ -1,6 +1,4 @@
 // The stream layer on the hardware: one device, one stream. Host code only.
-#include <cuda_runtime_api.h>
-
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -8,26 +6,16 @@
 #include <tuple>
 
 #include "kernels/device/block_cache.h"
+#include "kernels/device/check_cuda.h"
 #include "kernels/device/libraries_cuda.h"
+#include "kernels/device/products_cuda.h"
 #include "kernels/device/queue.h"
 
 namespace recon::cuda {
 namespace {
 
-constexpr size_t staging_bytes = size_t{4} << 20, blas_workspace_bytes = size_t{32} << 20;
+constexpr size_t staging_bytes = size_t{4} << 20;
 
-/// A failed call: no memory and no device are the machine's condition, everything else has broken the context.
-void check(cudaError_t error, const char* what) {
-  if (error == cudaSuccess) return;
-  const std::string text = std::string("CUDA: ") + what + ": " + cudaGetErrorString(error);
-  if (error == cudaErrorNoDevice || error == cudaErrorInsufficientDriver || error == cudaErrorInvalidDevice)
-    throw DeviceError(text + "; repair: check the driver (nvidia-smi), or use --device cpu");
-  throw DeviceFailure(text + "; the device's state is lost, the run can be resumed from its last checkpoint");
-}
-void check(cublasStatus_t status, const char* what) {
-  if (status != CUBLAS_STATUS_SUCCESS)
-    throw DeviceFailure(std::string("cuBLAS: ") + what + ": status " + std::to_string(status));
-}
 void check(cufftResult result, const char* what) {
   if (result != CUFFT_SUCCESS)
     throw DeviceFailure(std::string("cuFFT: ") + what + ": status " + std::to_string(result));
@@ -48,8 +36,8 @@ struct Queue::Impl {
   cudaDeviceProp properties{};
   cudaStream_t stream = nullptr;
   Staging staging;
-  cublasHandle_t blas = nullptr;
-  void* blas_workspace = nullptr;
+  Products products;
+  void* products_workspace = nullptr;
   std::map<std::tuple<int, int, int64_t>, cufftHandle> plans;
   std::set<const void*> allowed;
   BlockCache blocks;
@@ -86,7 +74,6 @@ Queue::~Queue() {
   cudaStreamSynchronize(impl_->stream);
   for (const cudaGraphExec_t graph : impl_->graphs) cudaGraphExecDestroy(graph);
   for (const auto& [key, plan] : impl_->plans) Cufft::load().destroy(plan);
-  if (impl_->blas) Cublas::load().destroy(impl_->blas);
   impl_->blocks.drop_idle([](void* block) { cudaFree(block); });
   impl_->blocks.for_each_in_use([](void* block, size_t) { cudaFree(block); });
   for (const cudaEvent_t event : impl_->staging.left) cudaEventDestroy(event);
@@ -115,7 +102,7 @@ std::vector<std::string> Queue::report() {
                     " MiB, compute capability " + std::to_string(p.major) + "." + std::to_string(p.minor) + ", " +
                     std::to_string(p.multiProcessorCount) + " multiprocessors");
   }
-  lines.push_back("cuBLAS " + cublas_file());
+  lines.push_back("cuBLASLt " + cublaslt_file());
   lines.push_back("cuFFT " + cufft_file());
   return lines;
 }
@@ -204,21 +191,9 @@ void Queue::synchronize() {
 
 void Queue::gemm(const Gemm& g) {
   if (g.m == 0 || g.n == 0 || g.batch == 0) return;
-  if (!impl_->blas_workspace) impl_->blas_workspace = allocate(blas_workspace_bytes);
-  if (counts_only_) return;
-  const Cublas& lib = Cublas::load();
-  if (!impl_->blas) {
-    check(lib.create(&impl_->blas), "creating the handle");
-    check(lib.set_stream(impl_->blas, impl_->stream), "choosing the stream");
-    check(lib.set_workspace(impl_->blas, impl_->blas_workspace, blas_workspace_bytes), "giving the workspace");
-    check(lib.set_math_mode(impl_->blas, CUBLAS_PEDANTIC_MATH), "choosing fp32");
-  }
-  // Row-major C = op(A) op(B) is column-major Cᵀ = op(B)ᵀ op(A)ᵀ.
-  const auto as_int = [](int64_t v) { return static_cast<int>(v); };
-  check(lib.sgemm(impl_->blas, g.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, g.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N,
-                  as_int(g.n), as_int(g.m), as_int(g.k), &g.alpha, g.b, as_int(g.ldb), g.stride_b, g.a, as_int(g.lda),
-                  g.stride_a, &g.beta, g.c, as_int(g.ldc), g.stride_c, as_int(g.batch)),
-        "a matrix product");
+  if (!impl_->products_workspace) impl_->products_workspace = allocate(Products::workspace_bytes);
+  if (!impl_->products_workspace) throw DeviceError("out of memory for the workspace of matrix products");
+  if (!counts_only_) impl_->products.multiply(g, impl_->products_workspace, impl_->stream);
 }
 
 void Queue::fft(float* complex, int side, int dimensions, int64_t batch) {

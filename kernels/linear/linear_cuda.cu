@@ -1,6 +1,6 @@
-// Encoder layers on the GPU: products of the vendor's library, and one pass over the outputs beside them. With a few
-// rows (a minibatch) both directions are bound by reading the weights, 4 bytes each, once forward and twice backward
-// (and reading and writing their gradients, 8 bytes each).
+// Encoder layers on the GPU: products of the vendor's library, which forward also adds bias and residual and applies
+// the relu. With a few rows (a minibatch) both directions are bound by reading the weights, 4 bytes each, once forward
+// and twice backward (and reading and writing their gradients, 8 bytes each).
 #include "kernels/linear/linear.h"
 
 #include "kernels/cuda.h"
@@ -10,16 +10,12 @@
 namespace recon::cuda {
 namespace {
 
-// 8 bytes an output, 12 with a residual.
-RECON_KERNEL(256) finish_kernel(LinearForward a) {
+/// Layers without inputs, for which there is no product.
+RECON_KERNEL(256) bias_kernel(LinearForward a) {
   const int64_t j = grid_thread();
   if (j >= a.y.cols) return;
-  const float bias = a.b[j];
-  for (int64_t i = first_row(); i < a.y.rows; i += row_step()) {
-    float value = a.y(i, j) + bias;
-    if (a.residual) value += a.x(i, j);
-    a.y(i, j) = a.relu && value < 0 ? 0.0f : value;  // NaN stays
-  }
+  const float value = a.relu && a.b[j] < 0 ? 0.0f : a.b[j];
+  for (int64_t i = first_row(); i < a.y.rows; i += row_step()) a.y(i, j) = value;
 }
 
 struct Gradients {
@@ -27,7 +23,8 @@ struct Gradients {
 };
 
 // dy becomes the gradient of the pre-activation; its column sums go to the bias, itself through a residual to dx. 12
-// bytes an output, 20 with a residual; 32 columns a block, so few columns leave a large device idle.
+// bytes an output, 20 with a residual; 32 columns a block, so few columns leave a large device idle. The library's own
+// bias gradients would write db, not add to it, so that adding them would take a pass again.
 RECON_KERNEL(column_threads) start_backward_kernel(LinearBackward a) {
   const bool pass = a.residual && !a.dx.empty();
   const auto load = [&](int64_t at) {
@@ -48,20 +45,21 @@ RECON_KERNEL(column_threads) start_backward_kernel(LinearBackward a) {
 void linear_forward(Device& device, const LinearForward& a) {
   if (a.y.size() == 0) return;
   Queue& queue = queue_of(device);
-  if (a.x.cols == 0)
-    queue.zero(a.y.data, static_cast<size_t>(a.y.size()) * sizeof(float));
-  else
-    queue.gemm({.transpose_b = true,
-                .m = a.x.rows,
-                .n = a.w.rows,
-                .k = a.x.cols,
-                .a = a.x.data,
-                .lda = a.x.cols,
-                .b = a.w.data,
-                .ldb = a.w.cols,
-                .c = a.y.data,
-                .ldc = a.y.cols});
-  launch(queue, "linear", over_matrix(a.y.rows, a.y.cols), finish_kernel, a);
+  if (a.x.cols == 0) return launch(queue, "linear", over_matrix(a.y.rows, a.y.cols), bias_kernel, a);
+  queue.gemm({.transpose_b = true,
+              .m = a.x.rows,
+              .n = a.w.rows,
+              .k = a.x.cols,
+              .beta = a.residual ? 1.0f : 0.0f,
+              .a = a.x.data,
+              .lda = a.x.cols,
+              .b = a.w.data,
+              .ldb = a.w.cols,
+              .c = a.y.data,
+              .ldc = a.y.cols,
+              .addend = a.residual ? a.x.data : nullptr,  // square: x is like y
+              .bias = a.b.data,
+              .finish = a.relu ? Finish::relu : Finish::none});
 }
 
 void linear_backward(Device& device, const LinearBackward& a) {

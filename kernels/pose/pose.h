@@ -2,6 +2,7 @@
 #include "kernels/image/image.h"
 #include "kernels/pose/grid.h"
 #include "kernels/runtime/device.h"
+#include "kernels/runtime/precision.h"
 
 namespace recon {
 
@@ -39,6 +40,9 @@ struct PoseScore {
   View<float> scores;          ///< [B, R·T]
   int side = 0;
   float shift_unit_px = 0;  ///< pixels a unit of ShiftNode
+  /// The least precision allowed of the operands of ⟨S, g S(t)X⟩. Only the CUDA backend goes below fp32, and only where
+  /// slices are shared: there it is the level that chooses survivors among many, for the next one to score.
+  Precision precision = Precision::fp32;
 };
 
 /// The best candidate of each image: its node, matrix and shift in pixels.

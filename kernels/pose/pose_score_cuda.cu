@@ -159,7 +159,7 @@ RECON_KERNEL(256) join_segments_kernel(PoseScore a, PosePlan plan) {
 
 template <int Rows>
 void score_lists(Device& device, const PoseScore& a) {
-  PosePlan plan = pose_plan<Rows>(device, a, a.nodes.shifts.cols, a.images.rows);
+  PosePlan plan = pose_plan(device, a, PoseTile<Rows>::sizes, a.nodes.shifts.cols, a.images.rows);
   if (plan.segments > 1) plan.parts = device.workspace(static_cast<size_t>(plan.segments * a.scores.size()));
   launch(queue_of(device), "pose_score",
          {.blocks = int64_t{plan.row_tiles} * plan.column_tiles * plan.segments * a.images.rows,
@@ -184,10 +184,12 @@ void pose_score_lists(Device& device, const PoseScore& a) {
 }
 
 void pose_score(Device& device, const PoseScore& a) {
-  if (a.slices_shared)
+  if (!a.slices_shared)
+    pose_score_lists(device, a);
+  else if (a.precision == Precision::fp32)
     pose_score_base(device, a);
   else
-    pose_score_lists(device, a);
+    pose_score_base_tensor(device, a);
 }
 
 }  // namespace recon::cuda

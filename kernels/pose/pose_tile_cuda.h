@@ -20,12 +20,18 @@ namespace recon::cuda {
 
 constexpr int tile_columns = 72, thread_rows = 8, thread_columns = 8;  // a thread takes every 8th column
 
+/// The sizes of a tile; `groups` of threads share its pixels.
+struct PoseSizes {
+  int rows = 0, columns = tile_columns, width = 0, groups = 1;
+};
+
 /// 64 rows are the children of 8 survivors: four groups of threads share their pixels. 192 rows, a third of the base
 /// grid, make the columns, which are the same work for any number of rows, cheaper by a third.
 template <int Rows>
 struct PoseTile {
   static constexpr int groups = Rows == 64 ? 4 : 1, share = Rows == 64 ? 16 : 32;  // pixels of a group
   static constexpr int width = groups * share, pairs = width / 2, stride = width + 4, threads = Rows * groups;
+  static constexpr PoseSizes sizes{.rows = Rows, .width = width, .groups = groups};
   static_assert(stride / 4 % 2 == 1 && Rows * tile_columns <= 2 * Rows * stride);
 
   union {
@@ -49,19 +55,17 @@ struct PosePlan {
 
 inline int tiles_of(int64_t count, int size) { return static_cast<int>((count + size - 1) / size); }
 
-/// For tiles of `Rows` slices; `columns` stand in a row, which every one of `lists` has for itself.
-template <int Rows>
-PosePlan pose_plan(Device& device, const PoseScore& a, int64_t columns, int64_t lists) {
-  using Tile = PoseTile<Rows>;
+/// For tiles of some sizes; `columns` stand in a row, which every one of `lists` has for itself.
+inline PosePlan pose_plan(Device& device, const PoseScore& a, const PoseSizes& tile, int64_t columns, int64_t lists) {
   const int64_t pixels = a.pixels.size();
-  PosePlan plan{.row_tiles = tiles_of(a.nodes.rotations.cols, Rows),
-                .column_tiles = tiles_of(columns, tile_columns),
-                .pixel_tiles = tiles_of(pixels, Tile::width),
+  PosePlan plan{.row_tiles = tiles_of(a.nodes.rotations.cols, tile.rows),
+                .column_tiles = tiles_of(columns, tile.columns),
+                .pixel_tiles = tiles_of(pixels, tile.width),
                 .aligned = pixels % 4 == 0 && misplaced(a.slices.data, 4) == 0};
   const int64_t blocks = std::max<int64_t>(1, plan.row_tiles * plan.column_tiles * lists),
                 places = 2 * int64_t{queue_of(device).multiprocessors()};
   const int filling = tiles_of(places, static_cast<int>(std::min(blocks, places))),
-            exact = tiles_of(pixels, 2048 * Tile::groups), most = std::max(1, plan.pixel_tiles / 2);
+            exact = tiles_of(pixels, 2048 * tile.groups), most = std::max(1, plan.pixel_tiles / 2);
   plan.segments = std::max(1, std::min(most, std::max(filling, exact)));
   return plan;
 }
@@ -71,11 +75,11 @@ PosePlan pose_plan(Device& device, const PoseScore& a, int64_t columns, int64_t 
 struct PoseBlock {
   int row0 = 0, column0 = 0, image = 0, segment = 0, first_tile = 0, last_tile = 0;
 };
-RECON_DEVICE PoseBlock pose_block(const PosePlan& plan, int rows) {
+RECON_DEVICE PoseBlock pose_block(const PosePlan& plan, int rows, int columns = tile_columns) {
   PoseBlock block;
   auto number = static_cast<int>(blockIdx.x);
   block.row0 = number % plan.row_tiles * rows, number /= plan.row_tiles;
-  block.column0 = number % plan.column_tiles * tile_columns, number /= plan.column_tiles;
+  block.column0 = number % plan.column_tiles * columns, number /= plan.column_tiles;
   block.segment = number % plan.segments, block.image = number / plan.segments;
   block.first_tile = static_cast<int>(int64_t{block.segment} * plan.pixel_tiles / plan.segments);
   block.last_tile = static_cast<int>((int64_t{block.segment} + 1) * plan.pixel_tiles / plan.segments);
@@ -112,11 +116,14 @@ RECON_DEVICE void load_slices(PoseTile<Rows>& tile, int buffer, const float* sli
 }
 
 /// g(k) [S(t)X](k) of a pair: with a = X(k), b = X(−k) and φ = 2π k·t/D, (c a + s b, c b − s a).
+RECON_DEVICE Lanes<2> turned_pair(float sine, float cosine, const Lanes<2>& image, const Lanes<2>& weight) {
+  return {{weight.v[0] * (cosine * image.v[0] + sine * image.v[1]),
+           weight.v[1] * (cosine * image.v[1] - sine * image.v[0])}};
+}
 RECON_DEVICE Lanes<2> shifted_pair(float turns, const Lanes<2>& image, const Lanes<2>& weight) {
   float sine, cosine;
   sincos_turns_direct(turns, sine, cosine);
-  return {{weight.v[0] * (cosine * image.v[0] + sine * image.v[1]),
-           weight.v[1] * (cosine * image.v[1] - sine * image.v[0])}};
+  return turned_pair(sine, cosine, image, weight);
 }
 
 /// The frequency of the pair at `pixel`, in cycles a pixel.
@@ -194,9 +201,11 @@ RECON_DEVICE void for_width(int columns, const Body& body) {
   body(std::integral_constant<int, 9>{});
 }
 
-/// The two scoring paths behind pose_score: lists or slices of each image, and one set of slices for all.
+/// The scoring paths behind pose_score: lists or slices of each image, and one set of slices for all, in fp32 or with
+/// operands of 16 bits.
 void pose_score_lists(Device& device, const PoseScore& args);
 void pose_score_base(Device& device, const PoseScore& args);
+void pose_score_base_tensor(Device& device, const PoseScore& args);
 /// scores = Σ of the segments' parts.
 void join_segments(Device& device, const PoseScore& args, const PosePlan& plan);
 

@@ -16,7 +16,6 @@ using namespace recon;
 namespace {
 
 constexpr Philox words{11, Purpose::test};
-constexpr double degree = std::numbers::pi / 180;
 
 double normal(uint64_t i, uint32_t sub = 0) { return normal_from(words.draw(i, sub).v[0]); }
 

@@ -9,6 +9,7 @@
 #include "engine/geometry/rotation.h"
 #include "engine/geometry/so3_grid.h"
 #include "tests/reference/compare.h"
+#include "tests/reference/test_device.h"
 
 using namespace recon;
 using namespace recon::reference;
@@ -17,12 +18,12 @@ namespace {
 
 /// A random structure: a small decoder with large weights, whose density lies within some pixels of the centre, so that
 /// the base grid's 30° find it at the first band.
-Model structure(Device& device, int side, uint64_t seed, int latent = 0) {
+Model structure(Device& device, int side, uint64_t seed, int latent = 0, Precision precision = Precision::fp32) {
   ModelConfig config{.side = side, .latent = latent, .source = latent > 0 ? LatentSource::table : LatentSource::none};
   config.decoder_layers = 1, config.decoder_width = 12;
   config.encoding = Encoding::gaussian, config.encoding_per_axis = 4, config.encoding_sigma = 0.7;
   config.half_space = false;
-  config.seed = seed;
+  config.seed = seed, config.precision = precision;
   return Model(device, config, 0, 1);
 }
 
@@ -239,7 +240,7 @@ TEST_CASE("PoseSearch: statistics count images, candidates and where the cap bit
   const auto host = circular_pixels(side, side / 2);
   const Buffer<Pixel> pixels = on_device(*device, host);
   SearchConfig config = config_for(side);
-  const Buffer<float> images = images_of(model, random_truth(config, count, 3), pixels, side);
+  const Buffer<float> images = images_of(model, random_truth(config, 5, 3), pixels, side);
   ExactSource source(model);
   config.bound = false;
   config.max_kept = 3;
@@ -371,4 +372,29 @@ TEST_CASE("PoseSearch: from the second search on nothing is allocated") {
   const auto before = device->allocations();
   run();
   CHECK(device->allocations() == before);
+}
+
+// At this width the decoder itself stays in fp32: what differs is the base level.
+TEST_SUITE("backend") {
+  TEST_CASE("Backend: a search whose base level has 16-bit operands finds the poses of fp32") {
+    const int side = 12;
+    SearchConfig config = config_for(side);
+    config.subdivisions = 1, config.band_steps = 2, config.max_kept = 4;
+    const auto host = circular_pixels(side, side / 2);
+    Found fp32;
+    uint64_t launches = 0;
+    for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::fp16}) {
+      const auto device = test_device();
+      const Buffer<Pixel> pixels = on_device(*device, host);
+      Model model = structure(*device, side, 5, 0, precision);
+      sharpen(model);
+      const Buffer<float> images = images_of(model, random_truth(config, 5, 3), pixels, side);
+      const uint64_t before = device->state().launches();
+      ExactSource exact(model);
+      const Found found = search(*device, config, side, host, pixels, exact, images);
+      if (precision == Precision::fp32) fp32 = found, launches = device->state().launches() - before;
+      CHECK((found.matrices == fp32.matrices && found.shifts == fp32.shifts));  // operands have a kernel of their own:
+      CHECK((device->state().launches() - before > launches) == (precision != Precision::fp32));
+    }
+  }
 }

@@ -1,4 +1,5 @@
-// The fused path of the CUDA backend, whose products have operands of 16 bits. Its tolerances follow from the unit
+// The CUDA backend's products with operands of 16 bits: the fused path, and at the end the layered one, which takes all
+// other widths. Tolerances follow from the unit
 // roundoff u of these, 2⁻⁹ for bf16 and 2⁻¹² for fp16:
 //
 //   values     A layer rounds its weights and what it multiplies them with; with the last activations that makes
@@ -257,8 +258,104 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("Fused decoder: a width without a fused kernel gets the bits of fp32 whatever the precision") {
-  const auto device = test_device();
+// The layered path rounds its biases and z as well: L + 1 more roundings on the way to a value, and as many on the way
+// back, where in return the weights of the outputs are not rounded. Of narrow networks and few rows only a few relus
+// change sides, n expected, and their number is n + 4 √n + 4 at most.
+namespace {
+
+double layered_value_tolerance(const DecoderCase& c) {
+  return 2 * roundoff(c.precision) * std::sqrt(3.0 * c.problem.shape.layers + 4);
+}
+
+double layered_kink_tolerance(const DecoderCase& c) {
+  const SliceProblem& p = c.problem;
+  const double rows = double(p.slices() * p.pixels.size()) / p.shape.outputs, layers = p.shape.layers;
+  const double n = 0.3 * roundoff(c.precision) * std::sqrt(2 * layers + 2) * (layers + 1) * p.shape.width * rows;
+  return kink_tolerance(c) * std::sqrt(1 + 4 / std::sqrt(n) + 4 / n);
+}
+
+/// Widths between, below and above those of the fused kernels, with and without padding.
+DecoderCase layered_case(uint64_t seed, Precision precision, bool kinks) {
+  Draws draws(7000 + seed);
+  DecoderCase c;
+  c.precision = precision;
+  DecoderShape& s = c.problem.shape;
+  s = {.features = draws.integer(1, 40),
+       .latent = draws.integer(0, 3),
+       .width = draws.integer(1, 40),
+       .layers = draws.integer(0, 4)};
+  s.outputs = draws.integer(1, 2);
+  s.residual = draws.coin();
+  int slices = draws.integer(1, 4), pairs = draws.integer(1, 60);
+  if (seed % 6 == 0) s.width = 20;
+  if (seed % 6 == 1) s.width = 100, s.latent = draws.integer(4, 20);
+  if (seed % 6 == 2) s.width = 500, s.layers = draws.integer(1, 2), slices = 1, pairs = draws.integer(5, 20);
+  if (seed % 6 == 3) s.width = draws.coin() ? 48 : 112;
+  fill(draws, c, slices, pairs);
+  c.from_loss = seed / 6 % 2 == 0;
+  if (!kinks) leave_kinks(draws, c.problem);
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("Layered decoder: values, losses and gradients are within the rounding of 16-bit operands, of any width") {
+  const auto device = fused_device();
+  if (!device) return;
+  for (const Precision precision : both)
+    for (const bool kinks : {false, true}) {
+      Errors worst;
+      for (uint64_t number = 0; number < shapes(18); ++number) {
+        const DecoderCase c = layered_case(number + (kinks ? 100 : 0), precision, kinks);
+        INFO("case " << number);
+        Errors e = errors_of(*device, c, number % 3 == 0 ? 0.5f : 0.0f,
+                             gradient_tolerance(c) + (kinks ? layered_kink_tolerance(c) : 0));
+        e.values *= value_tolerance(c) / layered_value_tolerance(c);
+        e.loss *= value_tolerance(c) / layered_value_tolerance(c);
+        worsen(worst, e);
+      }
+      check(worst);
+    }
+}
+
+TEST_CASE("Layered decoder: a power of two in the loss scale changes the gradients by itself, in 16 bits too") {
+  const auto device = fused_device();
+  if (!device) return;
+  constexpr float small = 0x1p-60f;
+  for (const Precision precision : both)
+    for (const uint64_t number : {4, 7, 10}) {
+      DecoderCase c = layered_case(number, precision, true);
+      c.from_loss = number != 7;
+      DecoderCase scaled = c;
+      scaled.scale *= double(small);
+      for (double& v : scaled.dvalues) v *= double(small);
+      DecoderGradients expected = kernel_gradients(*device, c, 0, true);
+      for (float& v : expected.parameters) v *= small;
+      for (float& v : expected.latents) v *= small;
+      INFO("case " << number);
+      CHECK(norm(expected.parameters) > 0);
+      CHECK(kernel_gradients(*device, scaled, 0, true) == expected);
+      CHECK(kernel_gradients(*device, scaled, 0, true) == expected);
+    }
+}
+
+TEST_CASE("Layered decoder: a call of several chunks is within the rounding of 16-bit operands") {
+  const auto device = fused_device();
+  if (!device) return;
+  Draws draws(12);
+  DecoderCase c;
+  c.precision = Precision::bf16;
+  c.problem.shape = {.features = 1, .latent = 1, .width = 3, .layers = 1};
+  fill(draws, c, 3, 6000);  // a slice across the seam
+  c.problem.active = {1, 1, 1};
+  c.from_loss = true;
+  leave_kinks(draws, c.problem);
+  const Errors e = errors_of(*device, c, 0, gradient_tolerance(c));
+  check(e);
+}
+
+TEST_CASE("Layered decoder: 16 bits change nothing on a device that has fp32 only") {
+  const auto device = Device::cpu(2);
   DecoderCase c;
   c.problem.shape = {.features = 5, .latent = 1, .width = 96, .layers = 1};
   Draws draws(5);

@@ -12,81 +12,6 @@ using namespace recon::reference;
 
 namespace {
 
-struct Size {
-  const char* name;
-  int images, rotations, shifts, pairs;
-  bool shared, slices_shared, ctf, full;  ///< full: counts as large as the lists
-};
-
-/// Image b is slice 0 moved back by its first shift, and some noise: a score that is small among large ones.
-PoseCase sized_case(const Size& size) {
-  Draws draws(static_cast<uint64_t>(size.rotations * 1000 + size.shifts));
-  PoseCase c;
-  c.problem.side = 64;
-  c.problem.pixels = random_pixels(draws, c.problem.side, size.pairs);
-  c.images = size.images, c.rotations = size.rotations, c.shifts = size.shifts;
-  c.shared = size.shared, c.slices_shared = size.slices_shared;
-  c.lists = c.shared ? 1 : c.images;
-  c.unit = 0.25f;
-  const auto pixels = static_cast<int64_t>(c.problem.pixels.size());
-  c.stride = static_cast<int>(pixels) + 4;
-  c.nodes.resize(size_t(c.lists * c.rotations));
-  for (int i = 0; i < c.lists * c.shifts; ++i) c.moves.push_back({draws.integer(-9, 9), draws.integer(-9, 9)});
-  for (int i = 0; i < c.lists; ++i) {
-    c.rotation_count.push_back(size.full ? c.rotations : draws.integer(1, c.rotations));
-    c.shift_count.push_back(size.full ? c.shifts : draws.integer(1, c.shifts));
-  }
-  c.slices = draws.normals((c.slices_shared ? 1 : c.images) * int64_t{c.rotations} * pixels);
-  c.pictures = draws.normals(int64_t{c.images} * c.stride, 0.01);
-  if (size.ctf) c.ctf = draws.normals(int64_t{c.images} * c.stride, 0.7);
-  for (int b = 0; b < c.images; ++b) {
-    const ShiftNode move = c.moves[size_t(c.shared ? 0 : b * c.shifts)];
-    const float *slice = &c.slices[size_t((c.slices_shared ? 0 : b) * c.rotations * pixels)],
-                *g = size.ctf ? &c.ctf[size_t(b * c.stride)] : nullptr;
-    for (size_t p = 0; p < size_t(pixels); ++p) {
-      const auto seen = [&](size_t i) { return double(g ? g[i] : 1.0f) * double(slice[i]); };
-      c.pictures[size_t(b * c.stride) + p] +=
-          static_cast<float>(shifted(seen(p), seen(p ^ 1), c.problem.pixels[p], -double(c.unit) * move.x,
-                                     -double(c.unit) * move.y, c.problem.side));
-    }
-  }
-  return c;
-}
-
-/// The largest error of the scores, as a part of |X|² + |gS|²; infinity where finite and infinite scores differ.
-double score_error(const PoseCase& c, const std::vector<float>& got) {
-  const size_t pixels = c.problem.pixels.size(), rotations = size_t(c.rotations), shifts = size_t(c.shifts);
-  double worst = 0;
-  for (size_t b = 0; b < size_t(c.images); ++b) {
-    const size_t list = c.shared ? 0 : b, first = c.slices_shared ? 0 : b * rotations;
-    const float *image = &c.pictures[b * size_t(c.stride)], *g = c.ctf.empty() ? nullptr : &c.ctf[b * size_t(c.stride)];
-    Values moved(shifts * pixels), seen(pixels);
-    for (size_t t = 0; t < shifts; ++t)
-      for (size_t p = 0; p < pixels; ++p)
-        moved[t * pixels + p] =
-            shifted(image[p], image[p ^ 1], c.problem.pixels[p], double(c.unit) * c.moves[list * shifts + t].x,
-                    double(c.unit) * c.moves[list * shifts + t].y, c.problem.side);
-    for (size_t r = 0; r < rotations; ++r) {
-      for (size_t p = 0; p < pixels; ++p)
-        seen[p] = double(g ? g[p] : 1.0f) * double(c.slices[(first + r) * pixels + p]);
-      for (size_t t = 0; t < shifts; ++t) {
-        const double score = got[b * rotations * shifts + r * shifts + t];
-        const bool in = int32_t(r) < c.rotation_count[list] && int32_t(t) < c.shift_count[list];
-        if (std::isinf(score) == in || std::isnan(score)) return INFINITY;
-        if (!in) continue;
-        double error = score, scale = 0;
-        for (size_t p = 0; p < pixels; ++p) {
-          const double m = moved[t * pixels + p], e = seen[p] - m;
-          error -= e * e;
-          scale += seen[p] * seen[p] + m * m;
-        }
-        worst = std::max(worst, std::abs(error) / std::max(scale, double(pixels)));
-      }
-    }
-  }
-  return worst;
-}
-
 struct Lists {
   std::vector<Node> rotations, shifts;
   std::vector<int32_t> active, counts;
@@ -172,20 +97,21 @@ Survivors survivors_of(Device& d, const PoseCase& c, const std::vector<float>& h
 TEST_CASE("Pose scores match the double reference at the sizes of a search and beyond every tile") {
   const auto device = test_device(2);
   double worst = 0;
-  for (const Size& size : {Size{"children of 8", 40, 64, 72, 220, false, false, true, false},
-                           Size{"full lists, a band in pieces", 2, 64, 72, 800, false, false, true, true},
-                           Size{"rows that are not aligned", 2, 70, 80, 501, false, false, false, false},
-                           Size{"children of 64", 1, 512, 576, 33, false, false, true, true},
-                           Size{"base grid", 3, 576, 49, 220, true, true, true, true},
-                           Size{"base grid without CTF, not aligned", 2, 576, 9, 101, true, true, false, true},
-                           Size{"no shifts, many images", 90, 200, 1, 50, true, true, true, false},
-                           Size{"one list, slices of each image", 2, 576, 49, 40, true, false, true, true},
-                           Size{"a long band", 1, 5, 3, 9000, false, false, true, true},
-                           Size{"a long band of the base grid", 1, 5, 3, 9000, true, true, true, true},
-                           Size{"one of everything", 1, 1, 1, 1, false, false, true, true}}) {
+  for (const PoseCaseSize& size :
+       {PoseCaseSize{"children of 8", 40, 64, 72, 220, false, false, true, false},
+        PoseCaseSize{"full lists, a band in pieces", 2, 64, 72, 800, false, false, true, true},
+        PoseCaseSize{"rows that are not aligned", 2, 70, 80, 501, false, false, false, false},
+        PoseCaseSize{"children of 64", 1, 512, 576, 33, false, false, true, true},
+        PoseCaseSize{"base grid", 3, 576, 49, 220, true, true, true, true},
+        PoseCaseSize{"base grid without CTF, not aligned", 2, 576, 9, 101, true, true, false, true},
+        PoseCaseSize{"no shifts, many images", 90, 200, 1, 50, true, true, true, false},
+        PoseCaseSize{"one list, slices of each image", 2, 576, 49, 40, true, false, true, true},
+        PoseCaseSize{"a long band", 1, 5, 3, 9000, false, false, true, true},
+        PoseCaseSize{"a long band of the base grid", 1, 5, 3, 9000, true, true, true, true},
+        PoseCaseSize{"one of everything", 1, 1, 1, 1, false, false, true, true}}) {
     CAPTURE(std::string(size.name));
-    const PoseCase c = sized_case(size);
-    const double error = score_error(c, kernel_scores(*device, c));
+    const PoseCase c = sized_pose_case(size);
+    const double error = score_errors(c, kernel_scores(*device, c)).of_scale;
     CHECK(error < 2e-6);
     worst = std::max(worst, error);
   }
@@ -200,7 +126,7 @@ TEST_CASE("Pose selection of many candidates is the CPU's, to the order of ties"
     for (const bool per_rotation : {false, true})
       for (const int values : {1, 3, 2000000000}) {  // distinct scores: ties are many, or hardly any
         Draws draws(static_cast<uint64_t>(++number));
-        const PoseCase c = sized_case({"", 3, rotations, shifts, 1, draws.coin(), false, false, draws.coin()});
+        const PoseCase c = sized_pose_case({"", 3, rotations, shifts, 1, draws.coin(), false, false, draws.coin()});
         std::vector<float> scores, bounds;
         for (int64_t i = 0; i < int64_t{3} * rotations * shifts; ++i)
           scores.push_back(static_cast<float>(draws.integer(0, values - 1)) * 0x1p-10f - 2.0f);
@@ -243,7 +169,7 @@ TEST_CASE("Children and finalists of up to 500 survivors on all levels are the C
 TEST_CASE("The best of many candidates is the first of the lowest, or the first of all where none is finite") {
   const auto device = test_device(1);
   Draws draws(5);
-  const PoseCase c = sized_case({"", 4, 300, 50, 1, false, false, false, true});
+  const PoseCase c = sized_pose_case({"", 4, 300, 50, 1, false, false, false, true});
   const int64_t candidates = 300 * 50;
   std::vector<float> host;
   for (int64_t i = 0; i < 4 * candidates; ++i) host.push_back(static_cast<float>(draws.integer(-3, 3)));

@@ -13,31 +13,6 @@ namespace {
 
 using Case = PoseCase;
 
-Case random_case(uint64_t number) {
-  Draws draws(number);
-  Case c;
-  c.problem.side = 2 * draws.integer(2, 16);
-  c.problem.pixels = random_pixels(draws, c.problem.side, draws.integer(1, number % 10 == 0 ? 300 : 30));
-  c.images = draws.integer(1, 5);
-  c.shared = draws.coin();
-  c.slices_shared = c.shared && draws.coin();
-  c.lists = c.shared ? 1 : c.images;
-  c.rotations = draws.integer(1, 24), c.shifts = draws.integer(1, 20);
-  c.stride = static_cast<int>(c.problem.pixels.size()) + 2 * draws.integer(0, 3);
-  c.unit = static_cast<float>(draws.uniform(0.05, 0.6));
-  for (int i = 0; i < c.lists * c.rotations; ++i) c.nodes.push_back({draws.integer(0, 47), draws.integer(0, 11)});
-  for (int i = 0; i < c.lists * c.shifts; ++i) c.moves.push_back({draws.integer(-9, 9), draws.integer(-9, 9)});
-  for (int i = 0; i < c.lists; ++i) {
-    c.rotation_count.push_back(draws.integer(1, c.rotations));
-    c.shift_count.push_back(draws.integer(1, c.shifts));
-  }
-  const auto pixels = static_cast<int64_t>(c.problem.pixels.size());
-  c.slices = draws.normals((c.slices_shared ? 1 : c.images) * int64_t{c.rotations} * pixels);
-  c.pictures = draws.normals(int64_t{c.images} * c.stride);
-  if (draws.coin()) c.ctf = draws.normals(int64_t{c.images} * c.stride, 0.7);
-  return c;
-}
-
 /// Scores by their definition, infinite past the counts.
 Values reference_scores(const Case& c) {
   const Values slices = widen(c.slices), pictures = widen(c.pictures), ctf = widen(c.ctf);
@@ -69,7 +44,7 @@ TEST_CASE("Pose scores match the double reference over 150 random shapes, and ar
   const auto device = test_device(2);
   double worst = 0;
   for (uint64_t number = 0; number < shapes(150); ++number) {
-    const Case c = random_case(number);
+    const Case c = random_pose_case(number);
     const auto got = kernel_scores(*device, c);
     const Values expected = reference_scores(c);
     REQUIRE(got.size() == expected.size());
@@ -87,7 +62,7 @@ TEST_CASE("Pose scores match the double reference over 150 random shapes, and ar
 TEST_CASE("Pose scores and bounds have the same bits for 1, 2 and 3 threads") {
   const auto one = test_device(1), two = test_device(2), three = test_device(3);
   for (const uint64_t number : {10u, 20u, 30u, 33u}) {
-    const Case c = random_case(number);
+    const Case c = random_pose_case(number);
     CHECK(kernel_scores(*two, c) == kernel_scores(*one, c));
     CHECK(kernel_scores(*three, c) == kernel_scores(*one, c));
   }
@@ -97,7 +72,7 @@ TEST_CASE("Pose bounds match the double reference over 60 random shapes") {
   const auto device = test_device(2);
   double worst = 0;
   for (uint64_t number = 0; number < shapes(60); ++number) {
-    const Case c = random_case(number);
+    const Case c = random_pose_case(number);
     Draws draws(number + 70);
     const auto pixels = static_cast<int64_t>(c.problem.pixels.size());
     const auto host_slices = draws.normals(c.images * pixels), host_shifts = draws.normals(2 * c.images);
@@ -129,7 +104,7 @@ TEST_CASE("Pose bounds match the double reference over 60 random shapes") {
 TEST_CASE("Pose selection keeps the best below the bound in order, as its definition does, and counts") {
   const auto device = test_device(2);
   for (uint64_t number = 0; number < shapes(200); ++number) {
-    const Case c = random_case(number);
+    const Case c = random_pose_case(number);
     Draws draws(number + 900);
     const PoseListsOnDevice at(*device, c);
     const int64_t candidates = int64_t{c.rotations} * c.shifts, keep = draws.integer(1, 12);
@@ -225,7 +200,7 @@ TEST_CASE("Pose expansion lists every child once, with its matrix, and marks the
 TEST_CASE("The best pose is the least score's matrix and shift") {
   const auto device = test_device(1);
   for (uint64_t number = 0; number < shapes(40); ++number) {
-    const Case c = random_case(number);
+    const Case c = random_pose_case(number);
     const PoseListsOnDevice at(*device, c);
     const auto host = kernel_scores(*device, c);
     const int64_t candidates = int64_t{c.rotations} * c.shifts;

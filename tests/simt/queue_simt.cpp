@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kernels/device/block_cache.h"
+#include "kernels/device/mma.h"
 #include "tests/simt/simt.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -143,18 +144,58 @@ void Queue::synchronize() { ++synchronizations_; }
 
 namespace {
 
+float number_at(const void* from, Precision type, int64_t at) {
+  if (type == Precision::fp32) return static_cast<const float*>(from)[at];
+  const uint16_t bits = static_cast<const uint16_t*>(from)[at];
+  return type == Precision::bf16 ? emulated::widen(bf16{bits}) : emulated::widen(fp16{bits});
+}
+void round_into(void* to, Precision type, int64_t at, float value) {
+  if (type == Precision::fp32)
+    static_cast<float*>(to)[at] = value;
+  else
+    static_cast<uint16_t*>(to)[at] = static_cast<uint16_t>(type == Precision::bf16 ? emulated::round_to(bf16{}, value)
+                                                                                   : emulated::round_to(fp16{}, value));
+}
+
+/// The operand as rows of what is summed over.
+std::vector<float> widened(const void* from, Precision type, int64_t first, int64_t rows, int64_t k, int64_t row_step,
+                           int64_t step) {
+  std::vector<float> to(static_cast<size_t>(rows * k));
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < k; ++j)
+      to[static_cast<size_t>(i * k + j)] = number_at(from, type, first + i * row_step + j * step);
+  return to;
+}
+
+/// The value that is rounded and stored; the mask of a relu is written, that of its gradient is read.
+float finished(const Gemm& g, int64_t i, int64_t j, float value) {
+  if (g.finish == Finish::none) return value;
+  uint32_t* word = g.mask ? g.mask + i * mask_words(g.n) + j / 32 : nullptr;
+  const uint32_t bit = uint32_t{1} << (j % 32);
+  if (g.finish == Finish::relu_gradient) return (*word & bit) ? value : 0.0f;
+  const bool on = value > 0;  // the library's relu makes 0 of what is no number
+  if (word) *word = on ? *word | bit : *word & ~bit;
+  return on ? value : 0.0f;
+}
+
 void plain_gemm(const Gemm& g) {
-  for (int64_t batch = 0; batch < g.batch; ++batch)
+  for (int64_t batch = 0; batch < g.batch; ++batch) {
+    const auto a =
+        widened(g.a, g.operands, batch * g.stride_a, g.m, g.k, g.transpose_a ? 1 : g.lda, g.transpose_a ? g.lda : 1);
+    const auto b =
+        widened(g.b, g.operands, batch * g.stride_b, g.n, g.k, g.transpose_b ? g.ldb : 1, g.transpose_b ? 1 : g.ldb);
     for (int64_t i = 0; i < g.m; ++i)
       for (int64_t j = 0; j < g.n; ++j) {
-        const float *a = g.a + batch * g.stride_a, *b = g.b + batch * g.stride_b;
+        const float *row = a.data() + i * g.k, *column = b.data() + j * g.k;
         double sum = 0;
-        for (int64_t k = 0; k < g.k; ++k)
-          sum += double(g.transpose_a ? a[k * g.lda + i] : a[i * g.lda + k]) *
-                 double(g.transpose_b ? b[j * g.ldb + k] : b[k * g.ldb + j]);
-        float& c = g.c[batch * g.stride_c + i * g.ldc + j];
-        c = static_cast<float>(double(g.alpha) * sum + (g.beta == 0 ? 0.0 : double(g.beta) * double(c)));
+        for (int64_t k = 0; k < g.k; ++k) sum += double(row[k]) * double(column[k]);
+        const int64_t at = batch * g.stride_c + i * g.ldc + j;
+        sum *= double(g.alpha);
+        if (g.beta != 0) sum += double(g.beta) * double(number_at(g.addend ? g.addend : g.c, g.results, at));
+        if (g.bias) sum += double(number_at(g.bias, g.results, j));
+        round_into(g.c, g.results, at, finished(g, i, j, static_cast<float>(sum)));
       }
+  }
 }
 
 void plain_fft(float* complex, int side, int dimensions, int64_t batch) {
@@ -181,6 +222,8 @@ void plain_fft(float* complex, int side, int dimensions, int64_t batch) {
 }  // namespace
 
 void Queue::gemm(const Gemm& product) {
+  expect(product.k > 0, "queue: a product without a sum");
+  expect(product.finish == Finish::none || product.batch == 1 || !product.mask, "queue: a mask for a batch");
   impl_->issue([=, this] {
     const Impl::Open open(*impl_);
     plain_gemm(product);
