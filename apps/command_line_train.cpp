@@ -90,6 +90,8 @@ void add_input(CLI::App& app, TrainOptions& o) {
                     "where prepared images wait: the device's memory, or the host's, from where groups of them are "
                     "copied as they are "
                     "needed; auto: the device's if the run fits there");
+  choice<bool>(app, "--images-as", o.run.preparation.half_precision, {{"fp32", false}, {"fp16", true}},
+               "numbers of prepared images; fp16 takes half the device's memory");
   add(app, "--latents Z.npy", o.run.latents, "where the latent table starts, [images, dimensions]; else 0");
   app.add_flag("--window,!--no-window", o.run.preparation.window, "soft circular window on the images [on]");
   add_window(app, o.run.preparation);

@@ -130,7 +130,8 @@ MemoryPlan memory_plan(Device& device, const io::ParticleTable& particles, const
                      {.side = particles.side,
                       .count = particles.size(),
                       .ctf = particles.has_ctf && config.preparation.ctf == CtfMode::model,
-                      .half_maps = config.half_maps},
+                      .half_maps = config.half_maps,
+                      .half_precision = config.preparation.half_precision},
                      config.stages, config.preparation.placement);
 }
 

@@ -34,4 +34,6 @@ void pad_volume(Device&, const PadVolume&);
 void gather_rows(Device&, const GatherRows&);
 void scatter_rows(Device&, const ScatterRows&);
 void take_row(Device&, const TakeRow&);
+void narrow(Device&, const Narrow&);
+void widen_rows(Device&, const WidenRows&);
 void pose_finalists(Device&, const PoseKept&, const PoseNodes&, int level);

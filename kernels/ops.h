@@ -43,6 +43,8 @@ struct PadVolume;
 struct GatherRows;
 struct ScatterRows;
 struct TakeRow;
+struct Narrow;
+struct WidenRows;
 struct PoseKept;
 struct PoseNodes;
 
@@ -95,6 +97,8 @@ struct Ops {
   void (*gather_rows)(Device&, const GatherRows&);
   void (*scatter_rows)(Device&, const ScatterRows&);
   void (*take_row)(Device&, const TakeRow&);
+  void (*narrow)(Device&, const Narrow&);
+  void (*widen_rows)(Device&, const WidenRows&);
   void (*pose_finalists)(Device&, const PoseKept&, const PoseNodes&, int level);
 };
 

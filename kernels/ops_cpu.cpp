@@ -53,6 +53,8 @@ const Ops& cpu_ops() {
       .gather_rows = cpu::gather_rows,
       .scatter_rows = cpu::scatter_rows,
       .take_row = cpu::take_row,
+      .narrow = cpu::narrow,
+      .widen_rows = cpu::widen_rows,
       .pose_finalists = cpu::pose_finalists,
   };
   // The pool's threads each call BLAS on their own tile; BLAS must not start threads of its own.

@@ -56,6 +56,8 @@ const Ops* cuda_ops() {
       .gather_rows = cuda::gather_rows,
       .scatter_rows = cuda::scatter_rows,
       .take_row = cuda::take_row,
+      .narrow = cuda::narrow,
+      .widen_rows = cuda::widen_rows,
       .pose_finalists = cuda::pose_finalists,
   };
   return &table;

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <numeric>
 
 #include "engine/geometry/lattice.h"
 #include "engine/geometry/rotation.h"
 #include "kernels/fourier/fourier.h"
+#include "kernels/table/table.h"
 
 namespace recon {
 namespace {
@@ -45,11 +47,59 @@ void flip_phases(Device& device, const Dataset& data, View<float> images, int64_
   phase_flip(device, PhaseFlip{.in = images, .ctf = values.view(), .out = images});
 }
 
-bool on_device(const Device& device, int64_t floats, Placement placement) {
-  if (placement != Placement::automatic) return placement == Placement::device;
-  const DeviceState* state = device.state_or_null();
-  return !state || static_cast<size_t>(floats) * sizeof(float) <= state->free_bytes() / 2;
-}
+/// Where prepared chunks of images go.
+class Keeper {
+ public:
+  Keeper(Device& device, Dataset& data, int64_t chunk, const PreparationConfig& config) : device_(device), data_(data) {
+    const int64_t count = data.count, pixels = data.pixel_count();
+    const size_t bytes = static_cast<size_t>(count * pixels) * (config.half_precision ? 2 : 4);
+    const bool on_device =
+        config.placement == Placement::device || (config.placement == Placement::automatic && fits(bytes));
+    if (on_device && !config.half_precision) {
+      data.images = Buffer<float>(device, count, pixels);
+      return;
+    }
+    passing_ = Buffer<float>(device, chunk, pixels);
+    if (config.half_precision) halves_ = std::make_shared<Buffer<uint16_t>>(device, on_device ? count : chunk, pixels);
+    if (on_device) {
+      data.halves = halves_;
+    } else {
+      host_ = std::make_shared_for_overwrite<float[]>(static_cast<size_t>(count * pixels));
+      data.host_images = host_;
+    }
+  }
+
+  /// Where images first … first + n are prepared.
+  View<float> place(int64_t first, int64_t n) const {
+    return passing_.empty() ? data_.images.rows(first, n) : passing_.rows(0, n);
+  }
+  /// They are.
+  void keep(int64_t first, View<float> images) {
+    if (halves_) {
+      const View<uint16_t> to = halves_->rows(host_ ? 0 : first, images.rows);
+      narrow(device_, Narrow{.from = images, .to = to});
+      if (!host_) return;
+      std::vector<int32_t> all(static_cast<size_t>(images.rows));
+      std::iota(all.begin(), all.end(), 0);
+      const Buffer<int32_t> rows(device_, all);
+      widen_rows(device_, WidenRows{.from = to, .rows = rows.view(), .to = images});
+    }
+    if (host_)
+      device_.download(host_.get() + first * images.cols, images.data,
+                       static_cast<size_t>(images.size()) * sizeof(float));
+  }
+
+ private:
+  bool fits(size_t bytes) const {
+    const DeviceState* state = device_.state_or_null();
+    return !state || bytes <= state->free_bytes() / 2;
+  }
+  Device& device_;
+  Dataset& data_;
+  Buffer<float> passing_;
+  std::shared_ptr<Buffer<uint16_t>> halves_;
+  std::shared_ptr<float[]> host_;
+};
 
 Dataset prepare_from(Device& device, int side, double pixel_size, int64_t count, const Reader& read,
                      const std::vector<CtfParameters>& ctf, const PreparationConfig& config) {
@@ -61,15 +111,8 @@ Dataset prepare_from(Device& device, int side, double pixel_size, int64_t count,
   data.pixels = Buffer<Pixel>(device, data.host_pixels);
   data.scale = hartley_scale(device, side, count, read) * (config.invert ? -1.0f : 1.0f);
   const int64_t area = int64_t{side} * side, chunk = std::min(chunk_images, count);
-  Buffer<float> real(device, chunk, area), passing;
-  std::shared_ptr<float[]> kept;
-  if (on_device(device, count * data.pixel_count(), config.placement)) {
-    data.images = Buffer<float>(device, count, data.pixel_count());
-  } else {
-    passing = Buffer<float>(device, chunk, data.pixel_count());
-    kept = std::make_shared_for_overwrite<float[]>(static_cast<size_t>(count * data.pixel_count()));
-    data.host_images = kept;
-  }
+  Buffer<float> real(device, chunk, area);
+  Keeper keeper(device, data, chunk, config);
   Buffer<CtfParameters> parameters;
   if (!ctf.empty() && config.ctf != CtfMode::none) parameters = Buffer<CtfParameters>(device, ctf);
   std::vector<float> host(static_cast<size_t>(chunk * area));
@@ -78,7 +121,7 @@ Dataset prepare_from(Device& device, int side, double pixel_size, int64_t count,
     const std::span<float> images(host.data(), static_cast<size_t>(n * area));
     read(first, n, images);
     real.upload(images);
-    const View<float> some = real.rows(0, n), out = kept ? passing.rows(0, n) : data.images.rows(first, n);
+    const View<float> some = real.rows(0, n), out = keeper.place(first, n);
     if (config.window)
       window_images(
           device,
@@ -89,7 +132,7 @@ Dataset prepare_from(Device& device, int side, double pixel_size, int64_t count,
         GatherPixels{.hartley = some, .pixels = data.pixels.view(), .out = out, .side = side, .scale = data.scale});
     if (config.ctf == CtfMode::phase_flip && !parameters.empty())
       flip_phases(device, data, out, first, parameters.view());
-    if (kept) device.download(kept.get() + first * out.cols, out.data, static_cast<size_t>(out.size()) * sizeof(float));
+    keeper.keep(first, out);
   }
   if (config.ctf == CtfMode::model) data.ctf = std::move(parameters);
   return data;

@@ -20,6 +20,7 @@ struct PreparationConfig {
   bool invert = false;           ///< multiply the images by −1
   CtfMode ctf = CtfMode::model;  ///< used when the particles have CTF values
   double band = 0;               ///< largest |k| kept, in 1/D; 0: D/2
+  bool half_precision = false;   ///< images rounded to IEEE half; in the device's memory they take 16 bits
   Placement placement = Placement::automatic;
 };
 
@@ -31,11 +32,12 @@ struct Dataset {
   int64_t count = 0;
   std::vector<Pixel> host_pixels;  ///< ordered by radius, in pairs
   Buffer<Pixel> pixels;
-  Buffer<float> images;                        ///< [N, P], or empty: in the host's memory
-  std::shared_ptr<const float[]> host_images;  ///< [·, P]
-  std::vector<int32_t> host_rows;              ///< which of them are this set's; empty: the first N
-  Buffer<CtfParameters> ctf;                   ///< [1, N], or empty: no CTF in the model
-  float scale = 1;                             ///< images were multiplied by it: 1/std of their Hartley coefficients
+  Buffer<float> images;                            ///< [N, P], or empty: they stand in one of the next two
+  std::shared_ptr<const Buffer<uint16_t>> halves;  ///< [·, P], IEEE half, in the device's memory
+  std::shared_ptr<const float[]> host_images;      ///< [·, P]
+  std::vector<int32_t> stored_rows;                ///< which rows of those are this set's; empty: the first N
+  Buffer<CtfParameters> ctf;                       ///< [1, N], or empty: no CTF in the model
+  float scale = 1;  ///< images were multiplied by it: 1/std of their Hartley coefficients
   int64_t pixel_count() const { return static_cast<int64_t>(host_pixels.size()); }
 };
 

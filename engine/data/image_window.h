@@ -8,8 +8,9 @@
 
 namespace recon {
 
-/// Where the images of a data set stand on the device. Those in its memory: where they are. Those in the host's: in a
-/// table of two turns, each for a group of images; while the device works on one, the other is filled.
+/// Where the images of a data set stand on the device in fp32. Those in its memory: where they are. Those in 16 bits or
+/// in the host's memory: in a table of two turns, each for a group of images; while the device works on one, the other
+/// is filled from the host.
 class ImageWindow {
  public:
   /// For groups of at most `capacity` images. The data set must outlive the window.
@@ -32,7 +33,9 @@ class ImageWindow {
     std::vector<int32_t> images, place;  ///< place: of every image of the set in this turn, or −1
   };
   bool holds(const Turn& turn, std::span<const int32_t> images) const;
-  void fill(float* to, std::span<const int32_t> images);
+  int32_t stored_row(int32_t image) const;
+  void widen(int turn, std::span<const int32_t> images);
+  void fill(float* to, std::span<const int32_t> images) const;
 
   Device& device_;
   const Dataset& data_;

@@ -8,8 +8,8 @@ namespace recon {
 namespace {
 
 template <class T>
-io::Tensor tensor(const std::string& name, const std::vector<T>& values, std::vector<int64_t> shape) {
-  return io::make_tensor<T>(name, values, std::move(shape));
+io::Tensor tensor(const std::string& name, const std::vector<T>& values, std::vector<int64_t> extents) {
+  return io::make_tensor<T>(name, values, std::move(extents));
 }
 
 template <class T>

@@ -35,6 +35,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TrainConfig, model, poses, epochs, batch, lea
                                    latent_start_epoch, kl_warmup_epochs, noise, train_band, search, source,
                                    random_pose_epochs, search_epochs, search_every, macro_batch, band_start,
                                    band_hold_epochs, band_epochs, lattice_bins, starts, race_epochs, seed)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PreparationConfig, window, window_inner, window_outer, invert, ctf, band)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PreparationConfig, window, window_inner, window_outer, invert, ctf,
+                                                band, half_precision)
 
 }  // namespace recon

@@ -16,7 +16,10 @@ Dataset untouched_dataset(Device& device, const PlannedImages& images, Placement
   data.pixel_size_angstrom = 1;
   data.host_pixels = circular_pixels(images.side, images.side / 2.0);
   data.pixels = Buffer<Pixel>(device, data.host_pixels);
-  if (placement == Placement::device) data.images = Buffer<float>(device, images.count, data.pixel_count());
+  if (placement == Placement::device && images.half_precision)
+    data.halves = std::make_shared<Buffer<uint16_t>>(device, images.count, data.pixel_count());
+  else if (placement == Placement::device)
+    data.images = Buffer<float>(device, images.count, data.pixel_count());
   if (images.ctf) data.ctf = Buffer<CtfParameters>(device, 1, images.count);
   return data;
 }
@@ -48,7 +51,7 @@ MemoryPlan plan_placed(Device& device, PlannedImages images, const std::vector<T
   Device& d = counting ? *counting : device;
   const size_t before = d.bytes_in_use();
   const Dataset data = untouched_dataset(d, images, placement);
-  plan.images = static_cast<size_t>(images.count * data.pixel_count()) * sizeof(float);
+  plan.images = static_cast<size_t>(images.count * data.pixel_count()) * (data.halves ? 2 : 4);
   const auto take = [&](const Dataset& some, const TrainConfig& stage) {
     Trainer trainer(d, some, stage);
     if (counting) rehearse(trainer);
@@ -57,7 +60,9 @@ MemoryPlan plan_placed(Device& device, PlannedImages images, const std::vector<T
   for (const TrainConfig& stage : stages) take(data, stage);
   if (images.half_maps) {
     images.count = (images.count + 1) / 2;
-    take(untouched_dataset(d, images, placement), stages.back());
+    Dataset half = untouched_dataset(d, images, data.images.empty() ? Placement::host : placement);
+    half.halves = data.halves;
+    take(half, stages.back());
   }
   plan.exact = counting != nullptr;
   if (counting) plan.free = device.state().free_bytes();

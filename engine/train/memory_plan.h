@@ -21,6 +21,7 @@ struct PlannedImages {
   int side = 0;
   int64_t count = 0;
   bool ctf = false, half_maps = false;
+  bool half_precision = false;
 };
 
 /// The plan; nothing is read or computed, and no memory is touched. Placement::automatic becomes the device's memory

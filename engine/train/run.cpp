@@ -65,9 +65,10 @@ Dataset subset(Device& device, const Dataset& data, const std::vector<int32_t>& 
   out.host_pixels = data.host_pixels;
   out.scale = data.scale;
   out.pixels = Buffer<Pixel>(device, data.host_pixels);
-  if (data.host_images) {
+  if (data.images.empty()) {
+    out.halves = data.halves;
     out.host_images = data.host_images;
-    out.host_rows = images;
+    out.stored_rows = images;
   } else {
     out.images = Buffer<float>(device, out.count, data.pixel_count());
     const Buffer<int32_t> rows(device, images);

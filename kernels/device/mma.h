@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "kernels/device/dialect.h"
+#include "kernels/runtime/half.h"
 
 namespace recon::cuda {
 
@@ -31,24 +32,11 @@ inline uint32_t round_to(bf16, float value) {
   return (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
 }
 
-inline uint32_t round_to(fp16, float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  const uint32_t sign = bits >> 16 & 0x8000u, size = bits & 0x7fffffffu;
-  if (size > 0x7f800000u) return 0x7fffu;
-  if (size >= 0x47800000u) return sign | 0x7c00u;
-  // Below the normal numbers the sum with ½ rounds at their common unit, 2⁻²⁴.
-  if (size < 0x38800000u) return sign | (std::bit_cast<uint32_t>(std::bit_cast<float>(size) + 0.5f) - 0x3f000000u);
-  return sign | ((size + 0xfffu + (size >> 13 & 1u) - 0x38000000u) >> 13);
-}
+inline uint32_t round_to(fp16, float value) { return to_half(value); }
 
 inline float widen(bf16 value) { return std::bit_cast<float>(uint32_t{value.bits} << 16); }
 
-inline float widen(fp16 value) {
-  const uint32_t size = value.bits & 0x7fffu, sign = uint32_t{value.bits & 0x8000u} << 16;
-  const uint32_t wide = size >= 0x7c00u ? size << 13 | 0x7f800000u  // infinite or no number
-                                        : std::bit_cast<uint32_t>(std::bit_cast<float>(size << 13) * 0x1p112f);
-  return std::bit_cast<float>(sign | wide);
-}
+inline float widen(fp16 value) { return from_half(value.bits); }
 
 }  // namespace emulated
 #endif

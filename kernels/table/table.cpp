@@ -19,4 +19,14 @@ void take_row(Device& device, const TakeRow& a) {
   device.ops().take_row(device, a);
 }
 
+void narrow(Device& device, const Narrow& a) {
+  expect(a.from.rows == a.to.rows && a.from.cols == a.to.cols, "narrow: to must be like from");
+  device.ops().narrow(device, a);
+}
+
+void widen_rows(Device& device, const WidenRows& a) {
+  expect(a.from.cols == a.to.cols && a.rows.size() == a.to.rows, "widen_rows: to must be [rows, columns of from]");
+  device.ops().widen_rows(device, a);
+}
+
 }  // namespace recon

@@ -23,8 +23,21 @@ struct TakeRow {
   View<int32_t> to;          ///< [1, C]
 };
 
+/// Numbers kept in 16 bits, IEEE half: to = from, rounded to nearest even; and to[b] = from[rows[b]], exactly.
+struct Narrow {
+  View<const float> from;  ///< [B, C]
+  View<uint16_t> to;       ///< [B, C]
+};
+struct WidenRows {
+  View<const uint16_t> from;  ///< [N, C]
+  View<const int32_t> rows;   ///< [1, B]
+  View<float> to;             ///< [B, C]
+};
+
 void gather_rows(Device& device, const GatherRows& args);
 void scatter_rows(Device& device, const ScatterRows& args);
 void take_row(Device& device, const TakeRow& args);
+void narrow(Device& device, const Narrow& args);
+void widen_rows(Device& device, const WidenRows& args);
 
 }  // namespace recon

@@ -1,6 +1,7 @@
 // Row moves: bound by memory, a thread a number.
 #include "kernels/cuda.h"
 #include "kernels/device/dialect.h"
+#include "kernels/runtime/half.h"
 #include "kernels/table/table.h"
 
 namespace recon::cuda {
@@ -24,6 +25,17 @@ RECON_KERNEL(256) take_row_kernel(TakeRow a) {
   if (thread() == 0) a.cursor[0] = static_cast<int32_t>(row) + 1;
 }
 
+// 6 bytes a number.
+RECON_KERNEL(256) narrow_kernel(Narrow a) {
+  for (int64_t i = grid_thread(); i < a.from.size(); i += grid_threads()) a.to[i] = to_half(a.from[i]);
+}
+
+// 6 bytes a number.
+RECON_KERNEL(256) widen_rows_kernel(WidenRows a) {
+  for (int64_t i = grid_thread(); i < a.to.size(); i += grid_threads())
+    a.to[i] = from_half(a.from(a.rows[i / a.to.cols], i % a.to.cols));
+}
+
 }  // namespace
 
 void gather_rows(Device& device, const GatherRows& a) {
@@ -36,6 +48,14 @@ void scatter_rows(Device& device, const ScatterRows& a) {
 
 void take_row(Device& device, const TakeRow& a) {
   launch(queue_of(device), "take_row", Shape{.blocks = 1, .threads = 256}, take_row_kernel, a);
+}
+
+void narrow(Device& device, const Narrow& a) {
+  launch(queue_of(device), "narrow", covering(a.from.size()), narrow_kernel, a);
+}
+
+void widen_rows(Device& device, const WidenRows& a) {
+  launch(queue_of(device), "widen_rows", covering(a.to.size()), widen_rows_kernel, a);
 }
 
 }  // namespace recon::cuda

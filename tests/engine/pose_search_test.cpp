@@ -240,7 +240,7 @@ TEST_CASE("PoseSearch: statistics count images, candidates and where the cap bit
   const auto host = circular_pixels(side, side / 2);
   const Buffer<Pixel> pixels = on_device(*device, host);
   SearchConfig config = config_for(side);
-  const Buffer<float> images = images_of(model, random_truth(config, 5, 3), pixels, side);
+  const Buffer<float> images = images_of(model, random_truth(config, count, 3), pixels, side);
   ExactSource source(model);
   config.bound = false;
   config.max_kept = 3;
@@ -374,7 +374,7 @@ TEST_CASE("PoseSearch: from the second search on nothing is allocated") {
   CHECK(device->allocations() == before);
 }
 
-// At this width the decoder itself stays in fp32: what differs is the base level.
+// Slices of the decoder in 16 bits, and the base level scored with operands of 16 bits.
 TEST_SUITE("backend") {
   TEST_CASE("Backend: a search whose base level has 16-bit operands finds the poses of fp32") {
     const int side = 12;
@@ -386,14 +386,14 @@ TEST_SUITE("backend") {
     for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::fp16}) {
       const auto device = test_device();
       const Buffer<Pixel> pixels = on_device(*device, host);
-      Model model = structure(*device, side, 5, 0, precision);
-      sharpen(model);
-      const Buffer<float> images = images_of(model, random_truth(config, 5, 3), pixels, side);
+      Model truth = structure(*device, side, 5), model = structure(*device, side, 5, 0, precision);
+      sharpen(truth), sharpen(model);
+      const Buffer<float> images = images_of(truth, random_truth(config, 5, 3), pixels, side);
       const uint64_t before = device->state().launches();
       ExactSource exact(model);
       const Found found = search(*device, config, side, host, pixels, exact, images);
       if (precision == Precision::fp32) fp32 = found, launches = device->state().launches() - before;
-      CHECK((found.matrices == fp32.matrices && found.shifts == fp32.shifts));  // operands have a kernel of their own:
+      CHECK((found.matrices == fp32.matrices && found.shifts == fp32.shifts));
       CHECK((device->state().launches() - before > launches) == (precision != Precision::fp32));
     }
   }

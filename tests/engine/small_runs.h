@@ -7,12 +7,14 @@
 #include "engine/geometry/lattice.h"
 #include "engine/geometry/rotation.h"
 #include "engine/train/trainer.h"
+#include "kernels/runtime/half.h"
 #include "tests/reference/compare.h"
 
 namespace recon::reference {
 
 /// Noisy images of a random structure at random poses, without the way through files.
-inline Dataset random_images(Device& device, int side, int count, bool ctf, Placement placement = Placement::device) {
+inline Dataset random_images(Device& device, int side, int count, bool ctf, Placement placement = Placement::device,
+                             bool half_precision = false) {
   Dataset data;
   data.side = side, data.pixel_size_angstrom = 3, data.count = count;
   data.host_pixels = circular_pixels(side, side / 2);
@@ -33,10 +35,16 @@ inline Dataset random_images(Device& device, int side, int count, bool ctf, Plac
   auto images = data.images.download();
   Draws draws(3);
   for (float& v : images) v = 3 * v + 0.2f * draws.normal();
+  std::vector<uint16_t> halves;
+  for (float& v : images)
+    if (half_precision) v = from_half(halves.emplace_back(to_half(v)));
   if (placement == Placement::host) {
     const auto kept = std::make_shared<float[]>(images.size());
     std::copy(images.begin(), images.end(), kept.get());
     data.host_images = kept;
+    data.images = {};
+  } else if (half_precision) {
+    data.halves = std::make_shared<Buffer<uint16_t>>(on_device(device, halves, count, data.pixel_count()));
     data.images = {};
   } else {
     data.images.upload(images);

@@ -16,7 +16,7 @@ project(recon_fuzz LANGUAGES CXX)
 set(RECON_FUZZ ON)
 add_subdirectory($here fuzz)
 EOF
-cmake -S "$build/project" -B "$build/build" -DCMAKE_CXX_COMPILER="${CXX:-clang++-14}" -DCMAKE_BUILD_TYPE=None > "$build/cmake.log"
+cmake -S "$build/project" -B "$build/build" -DCMAKE_CXX_COMPILER="${CXX:-clang++-14}" -DCMAKE_BUILD_TYPE=None -DCMAKE_UNITY_BUILD=ON > "$build/cmake.log"
 cmake --build "$build/build" -j "${JOBS:-1}" > "$build/build.log" || { cat "$build/build.log"; exit 1; }
 "$build/build/fuzz/write_seeds" "$build/corpus"
 

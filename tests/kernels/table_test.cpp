@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "tests/reference/compare.h"
 #include "tests/reference/test_device.h"
 
@@ -58,4 +61,54 @@ TEST_CASE("Table: rows are taken one after the other, of any width, and no rows 
   gather_rows(*device, GatherRows{.from = table.view(), .rows = nothing.view(), .to = none.view()});
   scatter_rows(*device, ScatterRows{.from = none.view(), .rows = nothing.view(), .to = table.view()});
   CHECK(table.download() == before);
+}
+
+TEST_CASE("Table: numbers kept in 16 bits are the nearest there are, of two as near the even one") {
+  const auto device = test_device(2);
+  std::vector<uint16_t> every(65536);
+  for (size_t i = 0; i < every.size(); ++i) every[i] = static_cast<uint16_t>(i);
+  // What a half means: (-1)^s 2^(e-15) (1 + m/1024), below e = 1: 2^-14 m/1024.
+  const auto meaning = [](int h) {
+    const int e = h >> 10 & 31, m = h & 1023;
+    return (h & 0x8000 ? -1.0 : 1.0) * (e == 0 ? std::ldexp(m, -24) : std::ldexp(1024 + m, e - 25));
+  };
+  const auto finite = [](int h) { return (h & 0x7c00) != 0x7c00; };
+  const Buffer<uint16_t> halves = on_device(*device, every, 256, 256);
+  const Buffer<float> wide(*device, 256, 256);
+  std::vector<int32_t> rows(256);
+  for (int32_t i = 0; i < 256; ++i) rows[size_t(i)] = i;
+  const Buffer<int32_t> all = on_device(*device, rows);
+  widen_rows(*device, WidenRows{.from = halves.view(), .rows = all.view(), .to = wide.view()});
+  const auto values = wide.download();
+  int64_t wrong = 0;
+  for (int h = 0; h < 65536; ++h) wrong += finite(h) && double(values[size_t(h)]) != meaning(h);
+  CHECK(wrong == 0);
+  CHECK(std::isnan(values[0x7e00]));
+  CHECK(values[0xfc00] == -std::numeric_limits<float>::infinity());
+
+  Draws draws(2);
+  std::vector<float> floats;
+  for (size_t i = 0; i < 65536; ++i) {
+    const int h = draws.integer(0, 0x7bfe);
+    const double low = meaning(h), high = meaning(h + 1),
+                 value = i % 4 == 0 ? (low + high) / 2 : draws.uniform(low, high);
+    floats.push_back(static_cast<float>(i % 2 ? -value : value));
+  }
+  const Buffer<float> from = on_device(*device, floats, 256, 256);
+  const Buffer<uint16_t> to(*device, 256, 256);
+  narrow(*device, Narrow{.from = from.view(), .to = to.view()});
+  const auto rounded = to.download();
+  for (size_t i = 0; i < floats.size(); ++i) {
+    const int h = rounded[i] & 0x7fff;
+    const double size = std::abs(double(floats[i])), error = std::abs(meaning(h) - size);
+    const double above = finite(h + 1) ? std::abs(meaning(h + 1) - size) : 1e9;
+    const double below = h > 0 ? std::abs(meaning(h - 1) - size) : 1e9, other = std::min(above, below);
+    wrong += !(error < other || (error == other && h % 2 == 0)) || (rounded[i] >> 15 != 0) != std::signbit(floats[i]);
+  }
+  CHECK(wrong == 0);
+  const Buffer<float> large = on_device(*device, std::vector<float>{65520, -1e30f, 65519}, 1, 3);
+  const Buffer<uint16_t> three(*device, 1, 3);
+  narrow(*device, Narrow{.from = large.view(), .to = three.view()});
+  CHECK(three.download() == std::vector<uint16_t>{0x7c00, 0xfc00, 0x7bff});
+  CHECK_THROWS_AS(narrow(*device, Narrow{.from = from.view(), .to = three.view()}), ContractError);
 }
