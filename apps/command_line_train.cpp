@@ -87,11 +87,10 @@ void add_input(CLI::App& app, TrainOptions& o) {
       ->each([&o](const std::string& text) { o.ctf_wanted = text != "none"; });
   choice<Placement>(app, "--images-in", o.run.preparation.placement,
                     {{"auto", Placement::automatic}, {"device", Placement::device}, {"host", Placement::host}},
-                    "where prepared images wait: the device's memory, or the host's, from where groups of them are "
-                    "copied as they are "
-                    "needed; auto: the device's if the run fits there");
+                    "where prepared images are kept: in the device's memory, or in the host's, whence they are copied "
+                    "in groups; auto: on the device if the run fits there");
   choice<bool>(app, "--images-as", o.run.preparation.half_precision, {{"fp32", false}, {"fp16", true}},
-               "numbers of prepared images; fp16 takes half the device's memory");
+               "number format of prepared images on the device; fp16 takes half its memory");
   add(app, "--latents Z.npy", o.run.latents, "where the latent table starts, [images, dimensions]; else 0");
   app.add_flag("--window,!--no-window", o.run.preparation.window, "soft circular window on the images [on]");
   add_window(app, o.run.preparation);

@@ -1,7 +1,7 @@
 #pragma once
-#include <chrono>
 #include <string>
 
+#include "engine/train/clock.h"
 #include "engine/train/run.h"
 
 namespace recon::apps {
@@ -24,7 +24,6 @@ class ProgressDisplay {
 
  private:
   enum class Style { terminal, plain, json };
-  using Clock = std::chrono::steady_clock;
   /// Whether it is time for another line.
   bool due(bool at_once);
   void line(const std::string& text, bool keep);

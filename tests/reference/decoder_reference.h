@@ -83,14 +83,19 @@ inline Values decode(const SliceProblem& p, Pattern& pattern) {
 struct SliceGradients {
   Values parameters;
   Values latents;  ///< [S, Z]: of each slice's own z
+  double latent_terms =
+      0;  ///< norm of what each unit of the first layer adds to them, in each row and in all of a slice
 };
 
 inline SliceGradients decode_backward(const SliceProblem& p, const Values& dvalues) {
   const auto latent = static_cast<size_t>(p.shape.latent), encoded = 2 * static_cast<size_t>(p.shape.features);
+  const auto width = static_cast<size_t>(p.shape.width), bias = static_cast<size_t>(p.shape.bias_offset(0));
   const auto layers = mlp_layers(p.mlp(), p.parameters);
-  SliceGradients out{Values(p.parameters.size()), Values(p.slices() * latent)};
+  SliceGradients out{Values(p.parameters.size()), Values(p.slices() * latent), 0};
   Pattern ignored;
-  for (size_t s = 0; s < p.slices(); ++s)
+  double squares = 0;
+  for (size_t s = 0; s < p.slices(); ++s) {
+    Values terms(width * latent);
     for (size_t i = 0; i < p.pixels.size() && p.is_active(s); ++i) {
       const Evaluation e = evaluation(p, s, i);
       const auto values = mlp(p.mlp(), layers, decoder_input(p.shape, p.frequencies, e.k, p.latent(s)), ignored);
@@ -99,7 +104,15 @@ inline SliceGradients decode_backward(const SliceProblem& p, const Values& dvalu
       const MlpGradients g = mlp_backward(p.mlp(), layers, values, dout);
       for (size_t j = 0; j < g.parameters.size(); ++j) out.parameters[j] += g.parameters[j];
       for (size_t j = 0; j < latent; ++j) out.latents[s * latent + j] += g.x[encoded + j];
+      for (size_t u = 0; u < width; ++u)
+        for (size_t j = 0; j < latent; ++j) {
+          const double term = layers[0].w[u * (encoded + latent) + encoded + j] * g.parameters[bias + u];
+          terms[u * latent + j] += term, squares += term * term;
+        }
     }
+    squares += norm(terms) * norm(terms);
+  }
+  out.latent_terms = std::sqrt(squares);
   return out;
 }
 

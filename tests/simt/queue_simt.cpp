@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <numbers>
-#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "kernels/device/block_cache.h"
@@ -25,15 +25,51 @@ constexpr bool guarded = true;
 namespace recon::cuda {
 namespace {
 
-size_t pages(size_t bytes) { return (bytes + 4095) / 4096 * 4096; }
+/// Device memory: one range of addresses, of which the part in use is opened and closed in one call. Outside of a
+/// launch or a copy nobody may touch it: an engine that reads device memory on the host dies at that line, here as on a
+/// GPU.
+class GuardedMemory {
+ public:
+  GuardedMemory() = default;
+  GuardedMemory(const GuardedMemory&) = delete;
+  GuardedMemory& operator=(const GuardedMemory&) = delete;
+  ~GuardedMemory() {
+    if (start_) munmap(start_, range);
+  }
+
+  /// Pages of their own; null when the range is used up. Never given back: the queue's cache keeps what is released.
+  void* take(size_t bytes) {
+    if (!start_) {
+      void* at = mmap(nullptr, range, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      if (at == MAP_FAILED) return nullptr;
+      start_ = static_cast<std::byte*>(at);
+    }
+    const size_t size = (bytes + page - 1) / page * page;
+    if (size > range - used_) return nullptr;
+    void* at = start_ + used_;
+    if (depth_ > 0) mprotect(at, size, PROT_READ | PROT_WRITE);
+    used_ += size;
+    return at;
+  }
+  void open() {
+    if (depth_++ == 0 && used_ > 0) mprotect(start_, used_, PROT_READ | PROT_WRITE);
+  }
+  void close() {
+    if (--depth_ == 0 && used_ > 0) mprotect(start_, used_, PROT_NONE);
+  }
+
+ private:
+  static constexpr size_t page = 4096, range = size_t{1} << 34;
+  std::byte* start_ = nullptr;
+  size_t used_ = 0;
+  int depth_ = 0;
+};
 
 }  // namespace
 
-/// Every allocation has pages of its own. Outside of a launch or a copy nobody may touch them: an engine that reads
-/// device memory on the host dies at that line, here as on a GPU.
 struct Queue::Impl {
-  std::unordered_map<void*, size_t> blocks;
-  int depth = 0;
+  GuardedMemory memory;
+  std::unordered_set<void*> blocks;  // of the heap, where sanitizers watch
   BlockCache cache;
   uintptr_t imagined = uintptr_t{1} << 40;
   std::vector<std::vector<std::function<void()>>> recordings;
@@ -48,18 +84,14 @@ struct Queue::Impl {
       work();
   }
 
-  void open() {
-    if (guarded && depth++ == 0)
-      for (const auto& [at, bytes] : blocks) mprotect(at, pages(bytes), PROT_READ | PROT_WRITE);
-  }
-  void close() {
-    if (guarded && --depth == 0)
-      for (const auto& [at, bytes] : blocks) mprotect(at, pages(bytes), PROT_NONE);
-  }
   struct Open {
     Impl& impl;
-    explicit Open(Impl& i) : impl(i) { impl.open(); }
-    ~Open() { impl.close(); }
+    explicit Open(Impl& i) : impl(i) {
+      if (guarded) impl.memory.open();
+    }
+    ~Open() {
+      if (guarded) impl.memory.close();
+    }
   };
 };
 
@@ -70,7 +102,7 @@ Queue::Queue(int index) : impl_(std::make_unique<Impl>()) {
 Queue::Queue(const Queue&) : impl_(std::make_unique<Impl>()), counts_only_(true) { impl_->counting = true; }
 
 Queue::~Queue() {
-  for (const auto& [at, bytes] : impl_->blocks) guarded ? static_cast<void>(munmap(at, pages(bytes))) : std::free(at);
+  for (void* at : impl_->blocks) std::free(at);
 }
 
 std::vector<std::string> Queue::report() { return {"emulated"}; }
@@ -92,13 +124,12 @@ void* Queue::allocate(size_t bytes) {
     impl_->cache.add(imagined, bytes);
     return imagined;
   }
-  void* at = guarded ? mmap(nullptr, pages(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-                     : std::aligned_alloc(64, bytes);
-  if (!at || at == MAP_FAILED) return nullptr;
+  void* at = guarded ? impl_->memory.take(bytes) : std::aligned_alloc(64, bytes);
+  if (!at) return nullptr;
+  const Impl::Open open(*impl_);
   std::memset(at, 0xFF, bytes);  // floats are NaN: what is read before it is written shows
-  impl_->blocks[at] = bytes;
+  if (!guarded) impl_->blocks.insert(at);
   impl_->cache.add(at, bytes);
-  if (guarded && impl_->depth == 0) mprotect(at, pages(bytes), PROT_NONE);
   return at;
 }
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <deque>
 #include <memory>
 #include <vector>
 
@@ -62,7 +61,7 @@ struct Fiber {
   bool done = false;
   const Barrier* waiting = nullptr;
   uint64_t waiting_for = 0;
-  std::deque<std::vector<Copy>> copies;
+  std::vector<std::vector<Copy>> copies;  // by commit groups, oldest first
   bool stuck() const { return waiting && waiting->generation == waiting_for; }
 };
 
@@ -110,6 +109,7 @@ uint64_t draw() {
   return m->random ^= m->random << 17;
 }
 
+bool same(const Site& a, const Site& b) { return a.line() == b.line() && a.file_name() == b.file_name(); }
 std::string where(const Site& site) { return std::string(site.file_name()) + ":" + std::to_string(site.line()); }
 
 void switch_to(unsigned next) {
@@ -148,7 +148,7 @@ void wait(Barrier& barrier, Site site) {
   release(&barrier);
   if (barrier.arrived == 0) {
     barrier.first = site;
-  } else if (where(barrier.first) != where(site)) {
+  } else if (!same(barrier.first, site) && where(barrier.first) != where(site)) {
     fail("divergent barrier: some threads wait at " + where(barrier.first) + ", others at " + where(site));
   }
   const uint64_t generation = barrier.generation;
@@ -311,7 +311,7 @@ bool next_copy(int groups_in_flight, Copy& copy) {
       groups.front().pop_back();
       return true;
     }
-    groups.pop_front();
+    groups.erase(groups.begin());
   }
   return false;
 }
