@@ -8,16 +8,19 @@
 namespace recon::cpu {
 namespace {
 
-/// How the rows of all slices are cut into tiles. A tile never crosses a slice, so rotation and z are constant in it.
+/// How the rows of all slices are cut into tiles of whole blocks. A tile never crosses a slice, so rotation and z are
+/// constant in it.
 struct Tiling {
-  int64_t rows, tiles_per_slice, tile_rows;
+  int64_t rows, tiles_per_slice, rows_per_tile;
 
   explicit Tiling(int64_t rows_in) : rows(rows_in) {
+    const int64_t block = tile_products().block_rows;
     tiles_per_slice = (rows + DecoderTile::max_rows - 1) / DecoderTile::max_rows;
-    tile_rows = tiles_per_slice > 0 ? (rows + tiles_per_slice - 1) / tiles_per_slice : 0;
+    rows_per_tile = tiles_per_slice > 0 ? (rows + tiles_per_slice - 1) / tiles_per_slice : 0;
+    rows_per_tile = (rows_per_tile + block - 1) / block * block;
   }
-  int64_t first(int64_t tile) const { return std::min(rows, tile % tiles_per_slice * tile_rows); }
-  int count(int64_t tile) const { return static_cast<int>(std::min(rows, first(tile) + tile_rows) - first(tile)); }
+  int64_t first(int64_t tile) const { return std::min(rows, tile % tiles_per_slice * rows_per_tile); }
+  int count(int64_t tile) const { return static_cast<int>(std::min(rows, first(tile) + rows_per_tile) - first(tile)); }
 };
 
 bool in_half_space(const float* k) { return k[2] > 0 || (k[2] == 0 && (k[1] > 0 || (k[1] == 0 && k[0] > 0))); }
@@ -101,17 +104,23 @@ struct BackwardPass {
   }
 };
 
+PackedDecoder packed_in_workspace(Device& device, const DecoderNet& net) {
+  float* memory = device.workspace(static_cast<size_t>(PackedDecoder::floats(net.shape, false)));
+  return {net, false, device.threads(), memory};
+}
+
 }  // namespace
 
 void decode_slices(Device& device, const DecodeSlices& a) {
   const DecoderShape& shape = a.net.shape;
   const Tiling tiling(a.pixels.size() / shape.outputs);
   const int64_t floats = DecoderTile::scratch_floats(shape, false);
+  const PackedDecoder packed = packed_in_workspace(device, a.net);
   device.threads().run(a.rotations.rows * tiling.tiles_per_slice, [&](int64_t index, int worker) {
     const int64_t slice = index / tiling.tiles_per_slice, first = tiling.first(index);
     const int rows = tiling.count(index);
     if (rows == 0 || (!a.active.empty() && a.active[slice] == 0)) return;
-    DecoderTile net(a.net, device.scratch(worker, static_cast<size_t>(floats)), false);
+    DecoderTile net(packed, device.scratch(worker, static_cast<size_t>(floats)), false);
     net.set_latent(latent_of(a, slice));
     slice_points(a, slice, first, rows, net.points());
     net.encode(net.points(), rows);
@@ -125,10 +134,11 @@ void decode_slices(Device& device, const DecodeSlices& a) {
 void decode_points(Device& device, const DecodePoints& a) {
   const DecoderShape& shape = a.net.shape;
   const int64_t floats = DecoderTile::scratch_floats(shape, false), step = DecoderTile::max_rows;
+  const PackedDecoder packed = packed_in_workspace(device, a.net);
   device.threads().run((a.points.rows + step - 1) / step, [&](int64_t index, int worker) {
     const int64_t first = index * step;
     const int rows = static_cast<int>(std::min(a.points.rows - first, step));
-    DecoderTile net(a.net, device.scratch(worker, static_cast<size_t>(floats)), false);
+    DecoderTile net(packed, device.scratch(worker, static_cast<size_t>(floats)), false);
     net.set_latent(shape.latent > 0 ? a.latent.data : nullptr);
     net.encode(a.points.row(first), rows);
     net.forward(rows);
@@ -144,7 +154,11 @@ void decode_slices_backward(Device& device, const DecodeSlicesBackward& a) {
   const int64_t tiles = slices * tiling.tiles_per_slice;
   // Slots depend on the shape alone: each sums its tiles in order, then the slots are summed in order.
   const int64_t slots = std::clamp<int64_t>(tiles / 16, 1, 64);
-  float* workspace = device.workspace(static_cast<size_t>(slots * parameters + tiles * (shape.latent + 2)));
+  const int64_t packed_floats = PackedDecoder::floats(shape, true);
+  float* const memory =
+      device.workspace(static_cast<size_t>(packed_floats + slots * parameters + tiles * (shape.latent + 2)));
+  const PackedDecoder packed(f.net, true, device.threads(), memory);
+  float* const workspace = memory + packed_floats;
   BackwardPass pass{a,
                     tiling,
                     parameters,
@@ -155,7 +169,7 @@ void decode_slices_backward(Device& device, const DecodeSlicesBackward& a) {
   device.threads().run(slots, [&](int64_t slot, int worker) {
     float* gradient = pass.slot_gradients + slot * parameters;
     std::memset(gradient, 0, sizeof(float) * static_cast<size_t>(parameters));
-    DecoderTile net(f.net, device.scratch(worker, static_cast<size_t>(floats)), true);
+    DecoderTile net(packed, device.scratch(worker, static_cast<size_t>(floats)), true);
     for (int64_t tile = slot * tiles / slots; tile < (slot + 1) * tiles / slots; ++tile) pass.tile(net, tile, gradient);
   });
   device.threads().for_range(parameters, 16384, [&](int64_t first, int64_t last) {

@@ -1,7 +1,6 @@
 #include "kernels/decoder/decoder_tile.h"
 
-#include <cblas.h>
-
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/runtime/vector_math.h"
@@ -10,165 +9,200 @@ namespace recon::cpu {
 namespace {
 
 int64_t padded(int64_t floats) { return (floats + 15) / 16 * 16; }
+int64_t padded_width(const DecoderShape& s) { return int64_t{panels_of(s.width)} * panel_columns; }
+/// Rows up to the next whole block of the products.
+int whole_blocks(int rows) {
+  const int block = tile_products().block_rows;
+  return (rows + block - 1) / block * block;
+}
 
-RECON_SIMD void encode_rows(const float* points, const float* frequencies, int64_t count, int rows, float* out) {
+/// [sines | cosines] of one point's phases.
+RECON_SIMD void encode_point(const float* point, const float* frequencies, int64_t count, float* out) {
   const float *fx = frequencies, *fy = frequencies + count, *fz = frequencies + 2 * count;
+  const float x = point[0], y = point[1], z = point[2];
+  float *sines = out, *cosines = out + count;
+#pragma omp simd
+  for (int64_t f = 0; f < count; ++f) sincos_turns(fx[f] * x + fy[f] * y + fz[f] * z, sines[f], cosines[f]);
+}
+
+/// out[row, o] = Σ h w + b over the panels of h.
+RECON_SIMD void output_rows(const float* h, const float* w, int panels, float bias, int rows, int outputs, float* out) {
   for (int row = 0; row < rows; ++row) {
-    const float x = points[3 * row], y = points[3 * row + 1], z = points[3 * row + 2];
-    float *sines = out + 2 * count * row, *cosines = sines + count;
-#pragma omp simd
-    for (int64_t f = 0; f < count; ++f) sincos_turns(fx[f] * x + fy[f] * y + fz[f] * z, sines[f], cosines[f]);
-  }
-}
-
-RECON_SIMD void fill_bias(const float* bias, int rows, int width, float* out) {
-  for (int row = 0; row < rows; ++row) std::memcpy(out + int64_t{row} * width, bias, sizeof(float) * width);
-}
-
-RECON_SIMD void add_bias(const float* in, const float* bias, int rows, int width, float* out) {
-  for (int row = 0; row < rows; ++row) {
-    const int64_t at = int64_t{row} * width;
-#pragma omp simd
-    for (int j = 0; j < width; ++j) out[at + j] = in[at + j] + bias[j];
-  }
-}
-
-RECON_SIMD void relu(float* x, int64_t count) {
-#pragma omp simd
-  for (int64_t i = 0; i < count; ++i) x[i] = x[i] > 0 ? x[i] : 0;
-}
-
-/// dh becomes dh where the activation was positive and 0 elsewhere; adds its column sums to `sums`.
-RECON_SIMD void relu_backward(const float* h, float* dh, int rows, int width, float* sums) {
-  for (int row = 0; row < rows; ++row) {
-    const int64_t at = int64_t{row} * width;
-#pragma omp simd
-    for (int j = 0; j < width; ++j) {
-      const float d = h[at + j] > 0 ? dh[at + j] : 0;
-      dh[at + j] = d;
-      sums[j] += d;
-    }
-  }
-}
-
-RECON_SIMD void output_rows(const float* h, const float* w, const float* bias, int rows, int width, int outputs,
-                            float* out) {
-  for (int row = 0; row < rows; ++row)
-    for (int o = 0; o < outputs; ++o) {
-      float sum = 0;
-      const float *x = h + int64_t{row} * width, *v = w + int64_t{o} * width;
+    float sum = 0;
+    for (int p = 0; p < panels; ++p) {
+      const float *x = h + p * panel_floats + row * panel_columns, *v = w + p * panel_columns;
 #pragma omp simd reduction(+ : sum)
-      for (int j = 0; j < width; ++j) sum += x[j] * v[j];
-      out[row * outputs + o] = sum + bias[o];
+      for (int j = 0; j < panel_columns; ++j) sum += x[j] * v[j];
     }
+    out[row * outputs] = sum + bias;
+  }
 }
 
-RECON_SIMD void output_backward(const float* h, const float* w, const float* dout, int rows, int width, int outputs,
-                                float* dh, float* dw, float* dbias) {
-  std::memset(dh, 0, sizeof(float) * static_cast<size_t>(rows) * static_cast<size_t>(width));
-  for (int row = 0; row < rows; ++row)
-    for (int o = 0; o < outputs; ++o) {
-      const float d = dout[row * outputs + o];
-      const float *x = h + int64_t{row} * width, *v = w + int64_t{o} * width;
-      float *g = dh + int64_t{row} * width, *u = dw + int64_t{o} * width;
+/// Of one panel: dh += d w, dw += d h, d one output's gradient.
+RECON_SIMD void output_panel(const float* h, const float* w, const float* dout, int rows, int outputs, float* dh,
+                             float* dw) {
+  for (int row = 0; row < rows; ++row) {
+    const float d = dout[row * outputs];
+    const float* x = h + row * panel_columns;
+    float* g = dh + row * panel_columns;
 #pragma omp simd
-      for (int j = 0; j < width; ++j) {
-        g[j] += d * v[j];
-        u[j] += d * x[j];
-      }
-      dbias[o] += d;
+    for (int j = 0; j < panel_columns; ++j) {
+      g[j] += d * w[j];
+      dw[j] += d * x[j];
+    }
+  }
+}
+
+/// dh becomes 0 where h is; adds its column sums to `sums`.
+RECON_SIMD void relu_panel(const float* h, float* dh, int rows, float* sums) {
+  for (int row = 0; row < rows; ++row)
+#pragma omp simd
+    for (int j = 0; j < panel_columns; ++j) {
+      const int at = row * panel_columns + j;
+      const float d = h[at] > 0 ? dh[at] : 0;
+      dh[at] = d;
+      sums[j] += d;
     }
 }
 
 }  // namespace
 
-int64_t DecoderTile::scratch_floats(const DecoderShape& s, bool training) {
-  const int64_t rows = max_rows, layer = padded(rows * s.width);
-  return padded(rows * 3) + padded(rows * 2 * s.features) + layer * (training ? s.layers + 1 : 1) + layer * 2 +
-         2 * padded(rows * s.outputs) + 2 * padded(s.width);
+int64_t PackedDecoder::floats(const DecoderShape& s, bool training) {
+  const int64_t hidden = packed_floats(s.width, s.width) * s.layers;
+  return packed_floats(s.width, 2 * s.features) + hidden * (training ? 2 : 1) +
+         padded_width(s) * (s.layers + 1 + s.outputs);
 }
 
-DecoderTile::DecoderTile(const DecoderNet& net, float* scratch, bool training)
-    : net_(net), shape_(net.shape), training_(training), stride_(padded(int64_t{max_rows} * net.shape.width)) {
+PackedDecoder::PackedDecoder(const DecoderNet& net, bool training, ThreadPool& threads, float* memory)
+    : net_(net),
+      memory_(memory),
+      columns_(padded_width(net.shape)),
+      first_(packed_floats(net.shape.width, 2 * net.shape.features)),
+      hidden_(packed_floats(net.shape.width, net.shape.width)),
+      bias_offset_(first_ + hidden_ * net.shape.layers),
+      output_offset_(bias_offset_ + columns_ * (net.shape.layers + 1)),
+      backward_offset_(output_offset_ + columns_ * net.shape.outputs) {
+  threads.run(net.shape.layers + 2, [&](int64_t layer, int) { pack_layer(static_cast<int>(layer), training); });
+}
+
+void PackedDecoder::pack_layer(int layer, bool training) const {
+  const DecoderShape& s = net_.shape;
+  const float *w = net_.parameters.data + s.weight_offset(layer), *b = net_.parameters.data + s.bias_offset(layer);
+  if (layer > s.layers) {
+    for (int o = 0; o < s.outputs; ++o) {
+      float* row = memory_ + output_offset_ + o * columns_;
+      std::fill(std::copy_n(w + int64_t{o} * s.width, s.width, row), row + columns_, 0.0f);
+    }
+    return;
+  }
+  float* bias = memory_ + bias_offset_ + layer * columns_;
+  std::fill(std::copy_n(b, s.width, bias), bias + columns_, 0.0f);
+  pack_forward(w, layer == 0 ? s.inputs() : s.width, s.width, layer == 0 ? 2 * s.features : s.width,
+               memory_ + layer_offset(layer));
+  if (training && layer > 0)
+    pack_backward(w, s.width, s.width, s.width, memory_ + backward_offset_ + (layer - 1) * hidden_);
+}
+
+int64_t DecoderTile::scratch_floats(const DecoderShape& s, bool training) {
+  const int64_t rows = max_rows;
+  return padded(rows * 3) + tile_floats(2 * s.features) + padded(2 * s.features) +
+         tile_floats(s.width) * (2 + (training ? s.layers + 1 : 1)) + 2 * padded(rows * s.outputs) +
+         2 * padded_width(s);
+}
+
+DecoderTile::DecoderTile(const PackedDecoder& packed, float* scratch, bool training)
+    : packed_(packed), shape_(packed.net().shape), training_(training), stride_(tile_floats(shape_.width)) {
   const auto take = [&](int64_t floats) {
     float* at = scratch;
     scratch += padded(floats);
     return at;
   };
   points_ = take(max_rows * 3);
-  encoding_ = take(int64_t{max_rows} * 2 * shape_.features);
+  encoding_ = take(tile_floats(2 * shape_.features));
+  angles_ = take(2 * shape_.features);
   activations_ = take(stride_ * (training ? shape_.layers + 1 : 1));
   next_ = take(2 * stride_);
   values_ = take(max_rows * shape_.outputs);
   dvalues_ = take(max_rows * shape_.outputs);
-  bias_ = take(shape_.width);
-  bias_sum_ = take(shape_.width);
+  bias_ = take(padded_width(shape_));
+  bias_sum_ = take(padded_width(shape_));
   set_latent(nullptr);
 }
 
 void DecoderTile::set_latent(const float* z) {
-  const float* w = net_.parameters.data;
-  const float* b = w + shape_.bias_offset(0);
+  const float* w = packed_.net().parameters.data;
+  std::copy_n(packed_.bias(0), padded_width(shape_), bias_);
+  if (!z) return;
   for (int j = 0; j < shape_.width; ++j) {
-    float sum = b[j];
     const float* wz = w + int64_t{j} * shape_.inputs() + 2 * shape_.features;
-    if (z)
-      for (int i = 0; i < shape_.latent; ++i) sum += wz[i] * z[i];
-    bias_[j] = sum;
+    for (int i = 0; i < shape_.latent; ++i) bias_[j] += wz[i] * z[i];
   }
 }
 
 void DecoderTile::encode(const float* points, int rows) {
-  encode_rows(points, net_.frequencies.data, shape_.features, rows, encoding_);
+  const int columns = 2 * shape_.features, whole = whole_blocks(rows);
+  for (int row = 0; row < whole; ++row) {
+    if (row < rows)
+      encode_point(points + 3 * row, packed_.net().frequencies.data, shape_.features, angles_);
+    else
+      std::fill_n(angles_, columns, 0.0f);
+    for (int first = 0; first < columns; first += panel_columns)
+      std::copy_n(angles_ + first, std::min(panel_columns, columns - first),
+                  encoding_ + first / panel_columns * panel_floats + row * panel_columns);
+  }
 }
 
 void DecoderTile::forward(int rows) {
-  const float* parameters = net_.parameters.data;
-  const int width = shape_.width, encoded = 2 * shape_.features;
+  const TileProducts& products = tile_products();
+  const int width = shape_.width;
   float* h = activation(0);
-  fill_bias(bias_, rows, width, h);
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, width, encoded, 1, encoding_, encoded, parameters,
-              shape_.inputs(), 1, h, width);
-  relu(h, int64_t{rows} * width);
+  products.forward({encoding_, packed_.forward(0), bias_, h, rows, 2 * shape_.features, width, false});
   for (int layer = 1; layer <= shape_.layers; ++layer) {
     float* out = training_ ? activation(layer) : h == activations_ ? next_ : activations_;
-    const float *w = parameters + shape_.weight_offset(layer), *b = parameters + shape_.bias_offset(layer);
-    if (shape_.residual)
-      add_bias(h, b, rows, width, out);
-    else
-      fill_bias(b, rows, width, out);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, width, width, 1, h, width, w, width, 1, out, width);
-    relu(out, int64_t{rows} * width);
+    products.forward({h, packed_.forward(layer), packed_.bias(layer), out, rows, width, width, shape_.residual});
     h = out;
   }
-  output_rows(h, parameters + shape_.weight_offset(shape_.layers + 1),
-              parameters + shape_.bias_offset(shape_.layers + 1), rows, width, shape_.outputs, values_);
+  const float* bias = packed_.net().parameters.data + shape_.bias_offset(shape_.layers + 1);
+  for (int o = 0; o < shape_.outputs; ++o)
+    output_rows(h, packed_.output(o), panels_of(width), bias[o], rows, shape_.outputs, values_ + o);
+}
+
+/// Leaves the gradient of the last hidden pre-activation in dh, whole blocks of rows, and its sums in bias_sum().
+void DecoderTile::output_backward(int rows, const float* h, float* dh, float* gradient) {
+  const int last = shape_.layers + 1, whole = whole_blocks(rows);
+  float *dw = gradient + shape_.weight_offset(last), *db = gradient + shape_.bias_offset(last);
+  for (int p = 0; p < panels_of(shape_.width); ++p) {
+    float* g = dh + p * panel_floats;
+    const int first = p * panel_columns, count = std::min(panel_columns, shape_.width - first);
+    std::fill_n(g, int64_t{whole} * panel_columns, 0.0f);
+    for (int o = 0; o < shape_.outputs; ++o) {
+      float sums[panel_columns] = {};
+      output_panel(h + p * panel_floats, packed_.output(o) + first, dvalues_ + o, rows, shape_.outputs, g, sums);
+      for (int j = 0; j < count; ++j) dw[int64_t{o} * shape_.width + first + j] += sums[j];
+    }
+    relu_panel(h + p * panel_floats, g, rows, bias_sum_ + first);
+  }
+  for (int row = 0; row < rows; ++row)
+    for (int o = 0; o < shape_.outputs; ++o) db[o] += dvalues_[row * shape_.outputs + o];
 }
 
 void DecoderTile::backward(int rows, const float* z, float* gradient) {
-  const float* parameters = net_.parameters.data;
-  const int width = shape_.width, encoded = 2 * shape_.features, last = shape_.layers + 1;
+  const TileProducts& products = tile_products();
+  const int width = shape_.width, encoded = 2 * shape_.features;
   float *dh = next_, *dnext = next_ + stride_;
-  output_backward(activation(shape_.layers), parameters + shape_.weight_offset(last), dvalues_, rows, width,
-                  shape_.outputs, dh, gradient + shape_.weight_offset(last), gradient + shape_.bias_offset(last));
+  std::fill_n(bias_sum_, padded_width(shape_), 0.0f);
+  output_backward(rows, activation(shape_.layers), dh, gradient);
   for (int layer = shape_.layers; layer >= 1; --layer) {
-    const int64_t at = shape_.weight_offset(layer);
-    relu_backward(activation(layer), dh, rows, width, gradient + shape_.bias_offset(layer));
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, width, width, rows, 1, dh, width, activation(layer - 1), width,
-                1, gradient + at, width);
-    float beta = 0;
-    if (shape_.residual) {
-      std::memcpy(dnext, dh, sizeof(float) * static_cast<size_t>(rows) * static_cast<size_t>(width));
-      beta = 1;
-    }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, width, width, 1, dh, width, parameters + at, width,
-                beta, dnext, width);
+    float* db = gradient + shape_.bias_offset(layer);
+    for (int j = 0; j < width; ++j) db[j] += bias_sum_[j];
+    products.weights(
+        {dh, activation(layer - 1), gradient + shape_.weight_offset(layer), int64_t{width}, rows, width, width});
+    std::fill_n(bias_sum_, padded_width(shape_), 0.0f);
+    products.backward(
+        {dh, packed_.backward(layer), activation(layer - 1), dnext, bias_sum_, rows, width, width, shape_.residual});
     std::swap(dh, dnext);
   }
-  std::memset(bias_sum_, 0, sizeof(float) * static_cast<size_t>(width));
-  relu_backward(activation(0), dh, rows, width, bias_sum_);
-  cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, width, encoded, rows, 1, dh, width, encoding_, encoded, 1,
-              gradient, shape_.inputs());
+  products.weights({dh, encoding_, gradient, int64_t{shape_.inputs()}, rows, width, encoded});
   float* db = gradient + shape_.bias_offset(0);
   for (int j = 0; j < width; ++j) {
     db[j] += bias_sum_[j];

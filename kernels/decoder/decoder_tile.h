@@ -2,19 +2,44 @@
 #include <cstdint>
 
 #include "kernels/decoder/decoder.h"
+#include "kernels/decoder/tile_products.h"
+#include "kernels/runtime/thread_pool.h"
 
 namespace recon::cpu {
 
-/// One row tile of the decoder, all layers, in one worker's scratch. Budget at 128 rows × width 128, 10 layers: 11
-/// activations of 64 KiB and 640 KiB of weights, so a tile lives in L2/L3 and costs 2·MAC flops a row forward, 6·MAC
-/// with gradients.
+/// The decoder's parameters as the tiles read them: packed once a call, shared by all workers.
+class PackedDecoder {
+ public:
+  static int64_t floats(const DecoderShape& shape, bool training);
+  /// Packs into `memory` (floats() of it, aligned to 64 bytes).
+  PackedDecoder(const DecoderNet& net, bool training, ThreadPool& threads, float* memory);
+
+  const DecoderNet& net() const { return net_; }
+  const float* forward(int layer) const { return memory_ + layer_offset(layer); }
+  const float* bias(int layer) const { return memory_ + bias_offset_ + int64_t{layer} * columns_; }
+  /// Rows of W_out, padded to whole panels.
+  const float* output(int o) const { return memory_ + output_offset_ + int64_t{o} * columns_; }
+  const float* backward(int layer) const { return memory_ + backward_offset_ + int64_t{layer - 1} * hidden_; }
+
+ private:
+  int64_t layer_offset(int layer) const { return layer == 0 ? 0 : first_ + int64_t{layer - 1} * hidden_; }
+  void pack_layer(int layer, bool training) const;
+
+  DecoderNet net_;
+  float* memory_;
+  int64_t columns_, first_, hidden_, bias_offset_, output_offset_, backward_offset_;
+};
+
+/// One row tile of the decoder, all layers, in one worker's scratch. Budget at 126 rows × width 128, 10 layers: 11
+/// activations of 63 KiB in the second-level cache, 16 KiB of weights at a time in the first; a tile costs 2·MAC flops
+/// a row forward, 6·MAC with gradients.
 class DecoderTile {
  public:
-  static constexpr int max_rows = 128;
+  static constexpr int max_rows = tile_rows;
 
   /// Scratch a worker needs, in floats; `training` keeps the activations of all layers.
   static int64_t scratch_floats(const DecoderShape& shape, bool training);
-  DecoderTile(const DecoderNet& net, float* scratch, bool training);
+  DecoderTile(const PackedDecoder& packed, float* scratch, bool training);
 
   /// Positional encoding of `rows` points [rows, 3].
   void encode(const float* points, int rows);
@@ -33,12 +58,13 @@ class DecoderTile {
 
  private:
   float* activation(int layer) { return activations_ + (training_ ? int64_t{layer} * stride_ : 0); }
+  void output_backward(int rows, const float* h, float* dh, float* gradient);
 
-  const DecoderNet& net_;
+  const PackedDecoder& packed_;
   const DecoderShape& shape_;
   bool training_;
   int64_t stride_;
-  float *points_, *encoding_, *activations_, *next_, *values_, *dvalues_, *bias_, *bias_sum_;
+  float *points_, *encoding_, *angles_, *activations_, *next_, *values_, *dvalues_, *bias_, *bias_sum_;
 };
 
 }  // namespace recon::cpu

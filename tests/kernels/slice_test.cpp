@@ -5,8 +5,7 @@
 #include <numbers>
 
 #include "kernels/slice/volume_points.h"
-#include "tests/reference/shapes.h"
-#include "tests/reference/slice_reference.h"
+#include "tests/reference/slice_case.h"
 #include "tests/reference/test_device.h"
 
 using namespace recon;
@@ -14,42 +13,10 @@ using namespace recon::reference;
 
 namespace {
 
-struct Case {
-  LatticeProblem problem;
-  std::vector<float> volume;
-  std::vector<int32_t> active;
-};
-
-Case random_case(uint64_t number) {
-  Draws draws(number);
-  Case c;
-  const int box = 2 * draws.integer(2, number % 10 == 0 ? 12 : 6);
-  c.problem.oversampling = draws.integer(1, 3);
-  c.problem.side = c.problem.oversampling * box;
-  c.problem.pixels = random_pixels(draws, box - 2, draws.integer(1, 20));  // slices are wanted a little inside the box
-  c.problem.rotations = widen(random_rotations(draws, draws.integer(1, 6)));
-  c.volume = draws.normals(int64_t{c.problem.side} * c.problem.side * c.problem.side);
-  if (draws.coin())
-    for (size_t s = 0; s < c.problem.slices(); ++s) c.active.push_back(draws.integer(0, 1));
-  return c;
-}
-
-constexpr float untouched = -77;
-
-std::vector<float> run(Device& d, const Case& c) {
-  const int64_t side = c.problem.side, slices = int64_t(c.problem.slices()), pixels = int64_t(c.problem.pixels.size());
-  const Buffer<float> volume = on_device(d, c.volume, side * side, side),
-                      rotations = on_device(d, narrow(c.problem.rotations), slices, 9),
-                      values = on_device(d, std::vector<float>(size_t(slices * pixels), untouched), slices, pixels);
-  const Buffer<Pixel> lattice = on_device(d, c.problem.pixels);
-  Buffer<int32_t> active;
-  if (!c.active.empty()) active = on_device(d, c.active);
-  sample_slices(d, SampleSlices{.volume = {volume.view(), c.problem.side, c.problem.oversampling},
-                                .pixels = lattice.view(),
-                                .rotations = rotations.view(),
-                                .active = active.view(),
-                                .values = values.view()});
-  return values.download();
+std::vector<float> run(Device& d, const LatticeCase& c) {
+  const LatticeOnDevice at(d, c);
+  sample_slices(d, at.args);
+  return at.values.download();
 }
 
 }  // namespace
@@ -62,13 +29,8 @@ TEST_CASE(
   const auto device = test_device(2);
   double worst = 0;
   for (uint64_t number = 0; number < shapes(150); ++number) {
-    const Case c = random_case(number);
-    Values expected = sample_slices(c.problem, widen(c.volume));
-    for (size_t s = 0; s < c.active.size(); ++s)
-      if (c.active[s] == 0)
-        std::fill_n(expected.begin() + int64_t(s * c.problem.pixels.size()), c.problem.pixels.size(),
-                    double(untouched));
-    worst = std::max(worst, relative_error(run(*device, c), expected));
+    const LatticeCase c = random_lattice_case(number);
+    worst = std::max(worst, relative_error(run(*device, c), expected_samples(c)));
   }
   MESSAGE("worst " << worst);
   CHECK(worst < 1e-5);
@@ -77,7 +39,7 @@ TEST_CASE(
 TEST_CASE("Slices: bands longer than a block of threads") {
   const auto device = test_device(2);
   for (const int pairs : {127, 128, 129, 400}) {
-    Case c = random_case(20);
+    LatticeCase c = random_lattice_case(20);
     Draws draws(static_cast<uint64_t>(pairs));
     c.problem.pixels = random_pixels(draws, c.problem.side / c.problem.oversampling - 2, pairs);
     c.active.clear();
@@ -89,7 +51,7 @@ TEST_CASE("Slices: sampling is the adjoint of inserting to 1e-6") {
   const auto device = test_device(2);
   double worst = 0;
   for (uint64_t number = 0; number < shapes(60); ++number) {
-    Case c = random_case(300 + number);
+    LatticeCase c = random_lattice_case(300 + number);
     c.active.clear();
     const auto values = run(*device, c);
     Draws draws(number);
@@ -104,7 +66,7 @@ TEST_CASE("Slices: sampling is the adjoint of inserting to 1e-6") {
 
 TEST_CASE("Slices: a volume that is linear in k is sampled exactly, and opposite pixels see opposite points") {
   const auto device = test_device(1);
-  Case c = random_case(7);
+  LatticeCase c = random_lattice_case(7);
   c.active.clear();
   const int m = c.problem.side, half = m / 2;
   for (int z = 0; z < m; ++z)
@@ -127,7 +89,7 @@ TEST_CASE("Slices: a volume that is linear in k is sampled exactly, and opposite
 
 TEST_CASE("Slices: the same bits for 1, 2 and 3 threads") {
   const auto one = test_device(1), two = test_device(2), three = test_device(3);
-  const Case c = random_case(20);
+  const LatticeCase c = random_lattice_case(20);
   CHECK(run(*two, c) == run(*one, c));
   CHECK(run(*three, c) == run(*one, c));
 }

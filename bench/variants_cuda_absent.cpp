@@ -1,0 +1,8 @@
+// A build without the CUDA backend.
+#include "bench/variants.h"
+
+namespace recon::bench {
+
+Variants cuda_variants() { return {}; }
+
+}  // namespace recon::bench

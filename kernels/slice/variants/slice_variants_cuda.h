@@ -1,0 +1,10 @@
+#pragma once
+#include "kernels/slice/slice.h"
+#include "kernels/slice/variants/texture.h"
+
+namespace recon::cuda {
+
+/// sample_slices by the texture units, out of `texture`, a copy of the lattice.
+void sample_slices_texture(Device& device, const SampleSlices& args, const CubeTexture& texture);
+
+}  // namespace recon::cuda
