@@ -1,7 +1,8 @@
 // Textures of the emulator: a copy in memory that kernels may read at any time, as a texture's array is.
 #include <vector>
 
-#include "kernels/slice/variants/texture.h"
+#include "kernels/device/texture.h"
+#include "kernels/device/texture_fetch.h"
 
 namespace recon::cuda {
 

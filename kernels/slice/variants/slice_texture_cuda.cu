@@ -5,6 +5,7 @@
 // loads' 9e11 (32 of 4 bytes a clock) when all hit the first-level cache. Weights have 8 fractional bits: an error of
 // 2⁻⁹ of the difference of neighbours on each axis.
 #include "kernels/device/pointwise.h"
+#include "kernels/device/texture_fetch.h"
 #include "kernels/slice/variants/slice_variants_cuda.h"
 
 namespace recon::cuda {

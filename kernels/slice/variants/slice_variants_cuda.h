@@ -1,6 +1,6 @@
 #pragma once
+#include "kernels/device/texture.h"
 #include "kernels/slice/slice.h"
-#include "kernels/slice/variants/texture.h"
 
 namespace recon::cuda {
 

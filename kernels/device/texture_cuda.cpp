@@ -2,7 +2,7 @@
 #include <cuda_runtime_api.h>
 
 #include "kernels/device/check_cuda.h"
-#include "kernels/slice/variants/texture.h"
+#include "kernels/device/texture.h"
 
 namespace recon::cuda {
 
