@@ -197,6 +197,28 @@ Command usage_error(const CommandLine& line, const std::string& message, bool js
   return {[=]() -> int { throw UsageError(message + "; see " + command + " --help"); }, json};
 }
 
+void add_bench(CommandLine& line) {
+  auto [app, o] = line.command<BenchOptions>(line.app, "bench",
+                                             "Times the kernels and their variants, each checked first", run_bench);
+  add(*app, "OPERATION", o->operation, "part of an operation's name (training, slices, ...) [all]");
+  add(*app, "--variant TEXT", o->variant, "only variants with this in their name [all]");
+  const auto sizes = [&](const char* name, std::vector<int>& values, const char* text, int low, int high) {
+    add(*app, name, values, text)->delimiter(',')->allow_extra_args(false)->check(within(low, high));
+  };
+  sizes("--box N,...", o->box, "image sizes, pixels, even", 4, 1024);
+  sizes("--width N,...", o->width, "widths of the decoder's layers, and of the encoder's", 1, 4096);
+  sizes("--layers N,...", o->layers, "hidden layers", 0, 100);
+  sizes("--zdim N,...", o->latent, "dimensions of z", 0, 64);
+  sizes("--batch N,...", o->batch, "images a step", 1, 10000);
+  add(*app, "--seconds S", o->seconds, "repeat a variant for so long")->check(within(0, 3600));
+  add(*app, "-o,--output FILE", o->output, "also all figures as JSON [not written]");
+  add(*app, "--compare FILE", o->compare, "how many times as fast as in this file of -o");
+  add_common(*app, o->common);
+  app->footer(
+      "Every size of the lists with every other. A variant is first compared with the definition in double\n"
+      "precision, then timed with cold caches; ceilings are the large copy and product of the same run.");
+}
+
 void declare(CommandLine& line, bool& version, bool& json) {
   line.app.formatter(std::make_shared<HelpFormatter>());
   line.app.set_help_flag("-h,--help", "this text");
@@ -212,6 +234,7 @@ void declare(CommandLine& line, bool& version, bool& json) {
   add_backproject(line);
   add_compare(line);
   add_files(line);
+  add_bench(line);
   auto common = std::make_shared<CommonOptions>();
   CLI::App* doctor = line.app.add_subcommand("doctor", "What this machine and this build offer, and a short self-test");
   doctor->final_callback([&line, common] { line.chosen = {[common] { return run_doctor(*common); }, common->json}; });

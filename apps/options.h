@@ -135,6 +135,15 @@ struct FileOptions {
 int run_info(const FileOptions& options);
 int run_validate(const FileOptions& options);
 
+struct BenchOptions {
+  CommonOptions common;
+  std::string operation, variant;  ///< parts of names; empty: all
+  std::vector<int> box = {64}, width = {128}, layers = {10}, latent = {0}, batch = {10};
+  double seconds = 0.5;         ///< that a variant is repeated for
+  std::string output, compare;  ///< JSON files
+};
+int run_bench(const BenchOptions& options);
+
 int run_doctor(const CommonOptions& options);
 int run_version(bool json);
 

@@ -1,9 +1,14 @@
 #pragma once
-// The ways to do an operation, side by side: the product's own first, then what kernels/*/variants/ keeps.
+// The ways to do an operation, side by side: the product's own and what kernels/*/variants/ keeps.
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "kernels/adam/adam.h"
+#include "kernels/decoder/decoder.h"
+#include "kernels/fourier/fourier.h"
+#include "kernels/linear/linear.h"
+#include "kernels/loss/loss.h"
 #include "kernels/slice/slice.h"
 
 namespace recon::bench {
@@ -14,14 +19,40 @@ struct Variant {
   double tolerance = 0;  ///< relative error (L2) against the definition, derived where it is declared
   /// What runs it; copies and tables that it keeps between runs are made here, out of the clock.
   std::function<std::function<void()>(Device&, const Args&)> prepare;
+  Precision precision = Precision::fp32;  ///< of its products' operands: the ceiling it is held to
 };
 
+/// Of each operation, the product's own way last: what stands before it is what it has to beat.
 struct Variants {
+  std::vector<Variant<DecodeSlices>> decode;
+  std::vector<Variant<DecodeSlicesBackward>> decode_backward;
+  std::vector<Variant<LinearForward>> linear;
+  std::vector<Variant<LinearBackward>> linear_backward;
   std::vector<Variant<SampleSlices>> slices;
+  std::vector<Variant<Hartley2d>> hartley;
+  std::vector<Variant<Adam>> adam;
+  std::vector<Variant<SquaredError>> loss;
+};
+
+/// The fastest of large copies (bytes read and written a second) and of large matrix products (flops a second).
+struct Ceilings {
+  double bytes_per_s = 0;
+  double flops_per_s[3] = {};  ///< by Precision
 };
 
 Variants cpu_variants();
+Ceilings cpu_ceilings(Device& device);
 Variants cuda_variants();  ///< empty in a build without the CUDA backend
+Ceilings cuda_ceilings(Device& device);
 Variants variants_of(const Device& device);
+Ceilings ceilings_of(Device& device);
+
+/// A function that keeps nothing.
+template <class Args>
+Variant<Args> plain(std::string name, double tolerance, void (*function)(Device&, const Args&)) {
+  return {std::move(name), tolerance, [function](Device& device, const Args& args) -> std::function<void()> {
+            return [&device, args, function] { function(device, args); };
+          }};
+}
 
 }  // namespace recon::bench

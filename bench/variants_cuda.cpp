@@ -1,27 +1,119 @@
 // What the CUDA backend can be asked for, on the hardware and in the emulator.
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
 #include "bench/variants.h"
+#include "kernels/decoder/decoder_paths_cuda.h"
 #include "kernels/slice/variants/slice_variants_cuda.h"
 
 namespace recon::bench {
+namespace {
+
+using Done = std::function<void()>;
+constexpr int checked_layers = 2;  // of the small case that is compared with the definition (operations.cpp)
+
+double roundoff(Precision precision) { return precision == Precision::bf16 ? 0x1p-9 : 0x1p-12; }
+
+/// Operands are rounded on the way to a value 2 L + 3 times, in quadrature, and a factor of 2 for what the layers
+/// before add (tests/kernels/decoder_fused_test.cpp).
+double value_tolerance(Precision p) {
+  return p == Precision::fp32 ? 2e-5 : 2 * roundoff(p) * std::sqrt(3.0 * checked_layers + 4);
+}
+/// The same on the way back, and relus that fall on the other side.
+double gradient_tolerance(Precision p) {
+  const double layers = checked_layers;
+  return p == Precision::fp32 ? 2e-5
+                              : 2 * roundoff(p) * std::sqrt(4 * layers + 6) +
+                                    std::sqrt(1.2 * roundoff(p) * (layers + 1) * std::sqrt(2 * layers + 2));
+}
+
+DecodeSlices in(Precision precision, DecodeSlices a) {
+  a.net.precision = precision;
+  return a;
+}
+
+void add_decoder(Variants& v, const std::string& name, Precision precision, bool fused) {
+  v.decode.push_back({name, value_tolerance(precision),
+                      [=](Device& device, const DecodeSlices& args) -> Done {
+                        const DecodeSlices a = in(precision, args);
+                        if (fused && !cuda::fused::supports(a.net)) return nullptr;
+                        return [&device, a, fused] {
+                          (fused ? cuda::fused::decode : cuda::layered::decode)(device, a.net, cuda::DecoderRows(a),
+                                                                                a.values);
+                        };
+                      },
+                      precision});
+  v.decode_backward.push_back({name, gradient_tolerance(precision),
+                               [=](Device& device, const DecodeSlicesBackward& args) -> Done {
+                                 DecodeSlicesBackward a = args;
+                                 a.forward = in(precision, a.forward);
+                                 if (fused && !cuda::fused::supports(a.forward.net)) return nullptr;
+                                 return [&device, a, fused] {
+                                   (fused ? cuda::fused::decode_backward : cuda::layered::decode_backward)(device, a);
+                                 };
+                               },
+                               precision});
+}
+
+/// The copy of a large matrix into another, and products of large matrices.
+double best_rate(cuda::Queue& queue, double work, const std::function<void()>& run) {
+  double best = 0;
+  for (int i = 0; i < 6; ++i) best = std::max(best, work / queue.seconds(run));
+  return best;
+}
+
+}  // namespace
 
 Variants cuda_variants() {
   Variants v;
-  v.slices = {
-      {"trilinear", 1e-5,
-       [](Device& device, const SampleSlices& a) -> std::function<void()> {
-         return [&device, a] { sample_slices(device, a); };
-       }},
-      // Weights to the nearest of 256ths are wrong by 2⁻⁹/√3 on each of three axes. Of values without any order an
-      // interpolation leaves (2/3)^(3/2), and of the differences that the weights multiply √2 · 2/3: a relative error
-      // of √3 · 2⁻⁹ = 3.4e-3. The lattices of a search are smoother.
-      {"texture", 4e-3,
-       [](Device& device, const SampleSlices& a) -> std::function<void()> {
-         const auto texture = std::make_shared<cuda::CubeTexture>(cuda::queue_of(device), a.volume.side);
-         texture->copy_from(a.volume.values.data);
-         return [&device, a, texture] { cuda::sample_slices_texture(device, a, *texture); };
-       }},
-  };
+  add_decoder(v, "layers, fp32", Precision::fp32, false);
+  for (const auto& [precision, name] : {std::pair{Precision::fp16, "fp16"}, {Precision::bf16, "bf16"}}) {
+    add_decoder(v, std::string("layers, ") + name, precision, false);
+    add_decoder(v, std::string("fused, ") + name, precision, true);
+  }
+  v.linear = {plain<LinearForward>("cuBLASLt", 1e-5, linear)};
+  v.linear_backward = {plain<LinearBackward>("cuBLASLt", 1e-5, linear_backward)};
+  // Weights to the nearest of 256ths are wrong by 2⁻⁹/√3 on each of three axes. Of values without any order an
+  // interpolation leaves (2/3)^(3/2), and of the differences that the weights multiply √2 · 2/3: a relative error
+  // of √3 · 2⁻⁹ = 3.4e-3. The lattices of a search are smoother.
+  v.slices = {{"texture", 4e-3,
+               [](Device& device, const SampleSlices& a) -> Done {
+                 const auto texture = std::make_shared<cuda::CubeTexture>(cuda::queue_of(device), a.volume.side);
+                 texture->copy_from(a.volume.values.data);
+                 return [&device, a, texture] { cuda::sample_slices_texture(device, a, *texture); };
+               }},
+              plain<SampleSlices>("trilinear", 1e-5, sample_slices)};
+  v.hartley = {plain<Hartley2d>("cuFFT", 1e-5, hartley)};
+  v.adam = {plain<Adam>("one pass", 1e-5, adam)};
+  v.loss = {plain<SquaredError>("one pass", 1e-5, squared_error)};
   return v;
+}
+
+Ceilings cuda_ceilings(Device& device) {
+  cuda::Queue& queue = cuda::queue_of(device);
+  // As large as fills the device, and small where it is emulated.
+  const int64_t n = queue.multiprocessors() >= 16 ? 8192 : 32;
+  const Buffer<float> from(device, 1, 4 * n * n), to(device, 1, 4 * n * n);
+  from.zero(), to.zero();
+  Ceilings c;
+  const size_t bytes = size_t(from.size()) * 4;
+  c.bytes_per_s = best_rate(queue, 2.0 * double(bytes), [&] { queue.copy(to.view().data, from.view().data, bytes); });
+  for (const Precision p : {Precision::fp32, Precision::bf16, Precision::fp16})
+    c.flops_per_s[static_cast<int>(p)] = best_rate(queue, 2.0 * double(n * n * n), [&] {
+      queue.gemm({.m = n,
+                  .n = n,
+                  .k = n,
+                  .operands = p,
+                  .results = p,
+                  .a = from.view().data,
+                  .lda = n,
+                  .b = from.view().data,
+                  .ldb = n,
+                  .c = to.view().data,
+                  .ldc = n});
+    });
+  return c;
 }
 
 }  // namespace recon::bench

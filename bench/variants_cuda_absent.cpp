@@ -4,5 +4,6 @@
 namespace recon::bench {
 
 Variants cuda_variants() { return {}; }
+Ceilings cuda_ceilings(Device&) { return {}; }
 
 }  // namespace recon::bench

@@ -13,8 +13,7 @@ namespace {
 struct Tiling {
   int64_t rows, tiles_per_slice, rows_per_tile;
 
-  explicit Tiling(int64_t rows_in) : rows(rows_in) {
-    const int64_t block = tile_products().block_rows;
+  Tiling(int64_t rows_in, int64_t block) : rows(rows_in) {
     tiles_per_slice = (rows + DecoderTile::max_rows - 1) / DecoderTile::max_rows;
     rows_per_tile = tiles_per_slice > 0 ? (rows + tiles_per_slice - 1) / tiles_per_slice : 0;
     rows_per_tile = (rows_per_tile + block - 1) / block * block;
@@ -104,18 +103,20 @@ struct BackwardPass {
   }
 };
 
-PackedDecoder packed_in_workspace(Device& device, const DecoderNet& net) {
+PackedDecoder packed_in_workspace(Device& device, const DecoderNet& net, const TileProducts& products) {
   float* memory = device.workspace(static_cast<size_t>(PackedDecoder::floats(net.shape, false)));
-  return {net, false, device.threads(), memory};
+  return {net, products, false, device.threads(), memory};
 }
 
 }  // namespace
 
-void decode_slices(Device& device, const DecodeSlices& a) {
+void decode_slices(Device& device, const DecodeSlices& a) { decode_slices(device, a, tile_products()); }
+
+void decode_slices(Device& device, const DecodeSlices& a, const TileProducts& products) {
   const DecoderShape& shape = a.net.shape;
-  const Tiling tiling(a.pixels.size() / shape.outputs);
+  const Tiling tiling(a.pixels.size() / shape.outputs, products.block_rows);
   const int64_t floats = DecoderTile::scratch_floats(shape, false);
-  const PackedDecoder packed = packed_in_workspace(device, a.net);
+  const PackedDecoder packed = packed_in_workspace(device, a.net, products);
   device.threads().run(a.rotations.rows * tiling.tiles_per_slice, [&](int64_t index, int worker) {
     const int64_t slice = index / tiling.tiles_per_slice, first = tiling.first(index);
     const int rows = tiling.count(index);
@@ -134,7 +135,7 @@ void decode_slices(Device& device, const DecodeSlices& a) {
 void decode_points(Device& device, const DecodePoints& a) {
   const DecoderShape& shape = a.net.shape;
   const int64_t floats = DecoderTile::scratch_floats(shape, false), step = DecoderTile::max_rows;
-  const PackedDecoder packed = packed_in_workspace(device, a.net);
+  const PackedDecoder packed = packed_in_workspace(device, a.net, tile_products());
   device.threads().run((a.points.rows + step - 1) / step, [&](int64_t index, int worker) {
     const int64_t first = index * step;
     const int rows = static_cast<int>(std::min(a.points.rows - first, step));
@@ -147,17 +148,21 @@ void decode_points(Device& device, const DecodePoints& a) {
 }
 
 void decode_slices_backward(Device& device, const DecodeSlicesBackward& a) {
+  decode_slices_backward(device, a, tile_products());
+}
+
+void decode_slices_backward(Device& device, const DecodeSlicesBackward& a, const TileProducts& products) {
   const DecodeSlices& f = a.forward;
   const DecoderShape& shape = f.net.shape;
   const int64_t slices = f.rotations.rows, parameters = shape.parameter_count();
-  const Tiling tiling(f.pixels.size() / shape.outputs);
+  const Tiling tiling(f.pixels.size() / shape.outputs, products.block_rows);
   const int64_t tiles = slices * tiling.tiles_per_slice;
   // Slots depend on the shape alone: each sums its tiles in order, then the slots are summed in order.
   const int64_t slots = std::clamp<int64_t>(tiles / 16, 1, 64);
   const int64_t packed_floats = PackedDecoder::floats(shape, true);
   float* const memory =
       device.workspace(static_cast<size_t>(packed_floats + slots * parameters + tiles * (shape.latent + 2)));
-  const PackedDecoder packed(f.net, true, device.threads(), memory);
+  const PackedDecoder packed(f.net, products, true, device.threads(), memory);
   float* const workspace = memory + packed_floats;
   BackwardPass pass{a,
                     tiling,

@@ -10,11 +10,6 @@ namespace {
 
 int64_t padded(int64_t floats) { return (floats + 15) / 16 * 16; }
 int64_t padded_width(const DecoderShape& s) { return int64_t{panels_of(s.width)} * panel_columns; }
-/// Rows up to the next whole block of the products.
-int whole_blocks(int rows) {
-  const int block = tile_products().block_rows;
-  return (rows + block - 1) / block * block;
-}
 
 /// [sines | cosines] of one point's phases.
 RECON_SIMD void encode_point(const float* point, const float* frequencies, int64_t count, float* out) {
@@ -73,8 +68,10 @@ int64_t PackedDecoder::floats(const DecoderShape& s, bool training) {
          padded_width(s) * (s.layers + 1 + s.outputs);
 }
 
-PackedDecoder::PackedDecoder(const DecoderNet& net, bool training, ThreadPool& threads, float* memory)
+PackedDecoder::PackedDecoder(const DecoderNet& net, const TileProducts& products, bool training, ThreadPool& threads,
+                             float* memory)
     : net_(net),
+      products_(products),
       memory_(memory),
       columns_(padded_width(net.shape)),
       first_(packed_floats(net.shape.width, 2 * net.shape.features)),
@@ -129,6 +126,12 @@ DecoderTile::DecoderTile(const PackedDecoder& packed, float* scratch, bool train
   set_latent(nullptr);
 }
 
+/// Rows up to the next whole block of the products.
+int DecoderTile::whole_blocks(int rows) const {
+  const int block = packed_.products().block_rows;
+  return (rows + block - 1) / block * block;
+}
+
 void DecoderTile::set_latent(const float* z) {
   const float* w = packed_.net().parameters.data;
   std::copy_n(packed_.bias(0), padded_width(shape_), bias_);
@@ -153,7 +156,7 @@ void DecoderTile::encode(const float* points, int rows) {
 }
 
 void DecoderTile::forward(int rows) {
-  const TileProducts& products = tile_products();
+  const TileProducts& products = packed_.products();
   const int width = shape_.width;
   float* h = activation(0);
   products.forward({encoding_, packed_.forward(0), bias_, h, rows, 2 * shape_.features, width, false});
@@ -187,7 +190,7 @@ void DecoderTile::output_backward(int rows, const float* h, float* dh, float* gr
 }
 
 void DecoderTile::backward(int rows, const float* z, float* gradient) {
-  const TileProducts& products = tile_products();
+  const TileProducts& products = packed_.products();
   const int width = shape_.width, encoded = 2 * shape_.features;
   float *dh = next_, *dnext = next_ + stride_;
   std::fill_n(bias_sum_, padded_width(shape_), 0.0f);

@@ -12,9 +12,10 @@ class PackedDecoder {
  public:
   static int64_t floats(const DecoderShape& shape, bool training);
   /// Packs into `memory` (floats() of it, aligned to 64 bytes).
-  PackedDecoder(const DecoderNet& net, bool training, ThreadPool& threads, float* memory);
+  PackedDecoder(const DecoderNet& net, const TileProducts& products, bool training, ThreadPool& threads, float* memory);
 
   const DecoderNet& net() const { return net_; }
+  const TileProducts& products() const { return products_; }
   const float* forward(int layer) const { return memory_ + layer_offset(layer); }
   const float* bias(int layer) const { return memory_ + bias_offset_ + int64_t{layer} * columns_; }
   /// Rows of W_out, padded to whole panels.
@@ -26,6 +27,7 @@ class PackedDecoder {
   void pack_layer(int layer, bool training) const;
 
   DecoderNet net_;
+  const TileProducts& products_;
   float* memory_;
   int64_t columns_, first_, hidden_, bias_offset_, output_offset_, backward_offset_;
 };
@@ -57,6 +59,7 @@ class DecoderTile {
   float* bias_sum() { return bias_sum_; }
 
  private:
+  int whole_blocks(int rows) const;
   float* activation(int layer) { return activations_ + (training_ ? int64_t{layer} * stride_ : 0); }
   void output_backward(int rows, const float* h, float* dh, float* gradient);
 
@@ -66,5 +69,9 @@ class DecoderTile {
   int64_t stride_;
   float *points_, *encoding_, *angles_, *activations_, *next_, *values_, *dvalues_, *bias_, *bias_sum_;
 };
+
+/// The decoder's operations with the products of one instruction set: the backend takes the fastest.
+void decode_slices(Device& device, const DecodeSlices& args, const TileProducts& products);
+void decode_slices_backward(Device& device, const DecodeSlicesBackward& args, const TileProducts& products);
 
 }  // namespace recon::cpu

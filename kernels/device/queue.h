@@ -87,6 +87,7 @@ class Queue : public DeviceState {
   uint64_t device_allocations() const override { return allocations_; }
   void repeat(Recording& recording, const std::function<void()>& body) override;
   std::unique_ptr<Transfer> transfer(size_t bytes) override;
+  double seconds(const std::function<void()>& work) override;
 
   // For launch() only.
   bool counts_only() const { return counts_only_; }

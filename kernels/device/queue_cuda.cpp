@@ -29,6 +29,27 @@ struct Staging {
   int half = 0;
 };
 
+/// A moment in the stream's own time.
+class Mark {
+ public:
+  explicit Mark(cudaStream_t stream) {
+    check(cudaEventCreate(&event_), "creating an event");
+    check(cudaEventRecord(event_, stream), "recording an event");
+  }
+  ~Mark() { cudaEventDestroy(event_); }
+  Mark(const Mark&) = delete;
+  Mark& operator=(const Mark&) = delete;
+  double seconds_since(const Mark& earlier) const {
+    float milliseconds = 0;
+    check(cudaEventSynchronize(event_), "waiting for an event");
+    check(cudaEventElapsedTime(&milliseconds, earlier.event_, event_), "reading the time between events");
+    return 1e-3 * double(milliseconds);
+  }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
 }  // namespace
 
 struct Queue::Impl {
@@ -224,6 +245,14 @@ void Queue::fft(float* complex, int side, int dimensions, int64_t batch) {
   const Cufft& lib = Cufft::load();
   auto* data = reinterpret_cast<cufftComplex*>(complex);
   check(lib.execute(plan->second, data, data, CUFFT_FORWARD), "a transform");
+}
+
+double Queue::seconds(const std::function<void()>& work) {
+  const Mark start(impl_->stream);
+  work();
+  const Mark end(impl_->stream);
+  ++synchronizations_;
+  return end.seconds_since(start);
 }
 
 int Queue::multiprocessors() const { return impl_->properties.multiProcessorCount; }

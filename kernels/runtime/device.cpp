@@ -1,6 +1,7 @@
 #include "kernels/runtime/device.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 
@@ -80,6 +81,13 @@ void Device::repeat(Recording& recording, const std::function<void()>& body) {
   if (recording.workspace != workspace_.data) recording = {};
   state_->repeat(recording, body);
   recording.workspace = workspace_.data;
+}
+
+double Device::seconds(const std::function<void()>& work) {
+  if (state_) return state_->seconds(work);
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 float* Device::grown(Scratch& scratch, size_t floats) {

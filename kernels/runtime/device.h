@@ -33,6 +33,7 @@ class DeviceState {
   virtual size_t free_bytes() const = 0;
   virtual void repeat(struct Recording& recording, const std::function<void()>& body) = 0;
   virtual std::unique_ptr<Transfer> transfer(size_t bytes) = 0;
+  virtual double seconds(const std::function<void()>& work) = 0;
 };
 
 /// Of Device::repeat: what is known of a sequence of operations that is issued again and again.
@@ -84,6 +85,9 @@ class Device {
   /// stands in device memory (Scalar). A backend that can records them the second time and replays them from then on
   /// without calling `body`; so `body` neither uploads nor downloads.
   void repeat(Recording& recording, const std::function<void()>& body);
+
+  /// How long the device works on what `work` issues, in seconds, by its own clock. Waits for it.
+  double seconds(const std::function<void()>& work);
 
   size_t bytes_in_use() const { return in_use_; }
   size_t bytes_peak() const { return state_ ? state_->bytes_reserved_peak() : peak_; }

@@ -29,7 +29,7 @@ KILLS = 20
 SMALL = ["--layers", "2", "--width", "16", "--subdivisions", "2", "--keep", "4", "--macro-batch", "25", "--epochs", "4"]
 SEARCH = ("--subdivisions", "--keep", "--macro-batch")  # idle, and refused, with --poses given
 COMMANDS = ["", "simulate", "train", "volumes", "encode", "backproject", "compare", "compare fsc", "compare poses",
-            "compare structures", "compare latents", "info", "validate", "doctor"]
+            "compare structures", "compare latents", "info", "validate", "bench", "doctor"]
 
 
 def call(*arguments, **options):
@@ -189,6 +189,23 @@ class CommandLine(unittest.TestCase):
         states = self.truth / "states.npy"
         order = json.loads(self.expect(0, "compare", "latents", states, states, "--json").stdout)
         self.assertGreater(order["spearman_first_component"], 0.999)
+
+    def test_bench_tells_figures_and_compares_them_with_earlier_ones(self):
+        old = self.path / "bench.json"
+        quick = ["--seconds", 0, "--box", "16,20", "--device", "cpu"]
+        table = self.expect(0, "bench", "Hartley", *quick, "-o", old).stdout
+        rows = json.loads(old.read_text())["rows"]
+        self.assertEqual([row["shape"] for row in rows], ["16 px, batch 10", "20 px, batch 10"])
+        for row in rows:
+            self.assertLess(row["error"], row["tolerance"])
+            self.assertGreater(row["median_s"], 0)
+        self.assertEqual(table.count("| real FFT |"), 2)
+        self.assertEqual(self.expect(0, "bench", "Hartley", *quick, "--compare", old).stdout.count(" x |"), 2)
+        self.expect(64, "bench", "no such operation", *quick)
+        self.expect(64, "bench", "--width", 0)
+        self.expect(64, "bench", "--box", 15)
+        self.expect(66, "bench", "--compare", self.path / "absent.json")
+        self.assertIn("bench -o", self.expect(65, "bench", "--compare", MODEL).stderr)
 
     def test_a_preset_sets_defaults_and_options_overrule_it(self):
         def latent_dimensions(*options):

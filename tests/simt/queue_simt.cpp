@@ -4,6 +4,7 @@
 
 #include <sys/mman.h>
 
+#include <chrono>
 #include <cmath>
 #include <complex>
 #include <cstdlib>
@@ -283,6 +284,13 @@ void Queue::repeat(Recording& recording, const std::function<void()>& body) {
     impl_->recording = false;
   }
   for (const auto& work : impl_->recordings[static_cast<size_t>(recording.number)]) work();
+}
+
+double Queue::seconds(const std::function<void()>& work) {
+  ++synchronizations_;
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 int Queue::multiprocessors() const { return 3; }  // odd and small: several blocks, uneven shares

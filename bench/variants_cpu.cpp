@@ -1,0 +1,90 @@
+#include <cblas.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "bench/variants.h"
+#include "kernels/decoder/decoder_tile.h"
+#include "kernels/decoder/variants/decoder_variants_cpu.h"
+#include "kernels/ops.h"
+
+namespace recon::bench {
+namespace {
+
+// A chain of L + 2 sums of a few hundred fp32 products, and as many back: a few 2⁻²⁴ √n each.
+constexpr double decoder_tolerance = 2e-5;
+
+template <class Args, class Function>
+Variant<Args> with(std::string name, Function function) {
+  return {std::move(name), decoder_tolerance, [function](Device& device, const Args& args) -> std::function<void()> {
+            return [&device, args, function] { function(device, args); };
+          }};
+}
+
+double best_rate(double work, const std::function<void()>& run) {
+  double best = 0;
+  for (int i = 0; i < 12; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    run();
+    best = std::max(best, work / std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return best;
+}
+
+}  // namespace
+
+Variants cpu_variants() {
+  Variants v;
+  for (const auto& [name, products] :
+       {std::pair{"naive", &cpu::naive_products}, {"BLAS a layer", &cpu::blas_products}}) {
+    v.decode.push_back(with<DecodeSlices>(
+        name, [p = products](Device& d, const DecodeSlices& a) { cpu::decode_by_layers(d, a, *p); }));
+    v.decode_backward.push_back(with<DecodeSlicesBackward>(
+        name, [p = products](Device& d, const DecodeSlicesBackward& a) { cpu::decode_backward_by_layers(d, a, *p); }));
+  }
+  const auto sets = cpu::all_tile_products();
+  for (auto set = sets.rbegin(); set != sets.rend(); ++set) {
+    const std::string name = std::string("fused tiles, ") + (*set)->name;
+    v.decode.push_back(
+        with<DecodeSlices>(name, [s = *set](Device& d, const DecodeSlices& a) { cpu::decode_slices(d, a, *s); }));
+    v.decode_backward.push_back(with<DecodeSlicesBackward>(
+        name, [s = *set](Device& d, const DecodeSlicesBackward& a) { cpu::decode_slices_backward(d, a, *s); }));
+  }
+  v.linear = {plain<LinearForward>("BLAS", 1e-5, linear)};
+  v.linear_backward = {plain<LinearBackward>("BLAS", 1e-5, linear_backward)};
+  v.slices = {plain<SampleSlices>("trilinear", 1e-5, sample_slices)};
+  v.hartley = {plain<Hartley2d>("real FFT", 1e-5, hartley)};
+  v.adam = {plain<Adam>("one pass", 1e-5, adam)};
+  v.loss = {plain<SquaredError>("one pass", 1e-5, squared_error)};
+  return v;
+}
+
+Ceilings cpu_ceilings(Device& device) {
+  constexpr int64_t n = 1024, floats = int64_t{1} << 26;
+  const Buffer<float> from(device, 1, floats), to(device, 1, floats);
+  from.zero(), to.zero();
+  Ceilings c;
+  c.bytes_per_s = best_rate(2.0 * 4 * floats, [&] {
+    device.threads().for_range(floats, floats / 64, [&](int64_t first, int64_t last) {
+      std::memcpy(to.view().data + first, from.view().data + first, size_t(last - first) * 4);
+    });
+  });
+  openblas_set_num_threads(device.threads().size());
+  const float* a = from.view().data;
+  c.flops_per_s[0] = best_rate(2.0 * n * n * n, [&] {
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, a, n, a + n * n, n, 0, to.view().data, n);
+  });
+  openblas_set_num_threads(1);
+  return c;
+}
+
+Variants variants_of(const Device& device) {
+  return std::strcmp(device.ops().name, "cpu") == 0 ? cpu_variants() : cuda_variants();
+}
+
+Ceilings ceilings_of(Device& device) {
+  return std::strcmp(device.ops().name, "cpu") == 0 ? cpu_ceilings(device) : cuda_ceilings(device);
+}
+
+}  // namespace recon::bench
