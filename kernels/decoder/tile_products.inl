@@ -79,6 +79,7 @@ void backward(const TileBackward& a) {
       Vector sum0{}, sum1{};
       for (int row = 0; row < a.rows; row += block_rows) {
         const int64_t at = panel * panel_floats + row * panel_columns + column;
+        for (int64_t line = at; line < at + block_rows * panel_columns; line += 16) __builtin_prefetch(a.h + line);
         Sums sums{};
         if (a.residual) {
 #pragma GCC unroll 14
@@ -105,6 +106,8 @@ void backward(const TileBackward& a) {
 /// dw[n ≤ weight_rows, block of columns] += dyᵀ x, `outputs` rows and `columns` columns of it.
 inline __attribute__((always_inline)) void multiply_weights(const float* dy, const float* x, int rows, float* dw,
                                                             int64_t stride, int outputs, int columns) {
+  for (int n = 0; n < weight_rows && n < outputs; ++n)  // far away, and wanted in 2,000 cycles
+    for (int at = 0; at < block_columns; at += 16) __builtin_prefetch(dw + n * stride + at, 1);
   Vector s[weight_rows][2] = {};
   for (int row = 0; row < rows; ++row, dy += panel_columns, x += panel_columns) {
     const Vector x0 = load(x), x1 = load(x + lanes);
