@@ -38,6 +38,9 @@ void add_schedule(CLI::App& app, TrainOptions& o) {
       ->check(within(0, 1e9));
   add(app, "--latent-start N", s.latent_start_epoch, "epochs with one structure before the latent table moves")
       ->check(within(0, 1e6));
+  add(app, "--latent-search N", s.latent_search_every,
+      "in every N-th epoch of the first half after that, images also try the z of others; 0: never")
+      ->check(within(0, 1e6));
   add(app, "--kl-weight X", s.kl_weight, "weight of the KL term")->check(within(0, 1e6));
   add(app, "--kl-warmup N", s.kl_warmup_epochs, "epochs over which that weight rises from 0")->check(within(0, 1e6));
   choice<NoiseMode>(app, "--noise", s.noise, {{"white", NoiseMode::white}, {"shells", NoiseMode::shells}},

@@ -28,7 +28,10 @@ struct TrainConfig {
   int average_steps = 0;  ///< running average of the weights over about so many steps, used for results; 0: none
   double kl_weight = 1;
   int latent_start_epoch = 0;  ///< before it every z of the table is 0: poses are found for one structure first
-  int kl_warmup_epochs = 0;    ///< KL weight rises linearly from 0 over so many epochs
+  /// Every so many epochs in the first half after that, each image of the table also tries the z of some others and
+  /// takes the best: a gradient alone does not lead it past the others. 0: never.
+  int latent_search_every = 0;
+  int kl_warmup_epochs = 0;  ///< KL weight rises linearly from 0 over so many epochs
   NoiseMode noise = NoiseMode::white;
   double train_band = 0;  ///< loss over |k| <= band (1/D); 0: D/2
 

@@ -32,6 +32,7 @@ void rehearse(Trainer& trainer) {
   if (c.poses == PoseMode::search)
     for (const int epoch : {0, c.random_pose_epochs, searched, c.latent_start_epoch})
       epochs.insert(std::clamp(epoch, 0, last));
+  if (c.latent_search_every > 0) epochs.insert(std::clamp(c.latent_start_epoch + c.latent_search_every, 0, last));
   for (const int epoch : epochs) {
     trainer.restore({.epoch = epoch});
     trainer.step_group();

@@ -28,6 +28,7 @@ TrainConfig preset_config(Preset preset, int side) {
     config.final_learning_rate = 0.1;
     config.epochs = 40;
     config.latent_start_epoch = 5;
+    config.latent_search_every = 4;
     config.search_every = 2;
     return config;
   }

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <tuple>
 #include <vector>
 
@@ -94,6 +95,11 @@ class Trainer {
   std::vector<int32_t> schedule_row(std::span<const int32_t> images, std::span<const int32_t> rows, int64_t pixels);
   void issue_step(Step& step);
   void load_minibatch(Step& step);
+  bool searches_latents(int epoch) const;
+  void search_latents(const std::vector<int32_t>& images);
+  void search_latents(std::span<const int32_t> images, const std::vector<float>& all);
+  void load_target(View<const int32_t> images, View<const int32_t> rows, View<const float> shifts,
+                   View<const Pixel> pixels, View<float> target, View<float> ctf);
   void load_ctf(View<const int32_t> rows, View<const Pixel> pixels, View<float> out);
   void load_encoder_input(View<const int32_t> images, View<const int32_t> rows, View<const float> shifts,
                           View<float> out, View<float> ctf);

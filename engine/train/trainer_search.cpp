@@ -58,20 +58,8 @@ void Trainer::search_images(SliceSource& source, const std::vector<int32_t>& ima
   const auto count = static_cast<int64_t>(images.size());
   const Buffer<int32_t> rows(d, images), places(d, window_->rows(images));
   Buffer<float> pixels(d, count, data_->pixel_count()), ctf, matrices(d, count, 9), shifts(d, count, 2), latents;
-  shift_images(d, ShiftImages{.images = window_->table(),
-                              .source = places.view(),
-                              .pixels = data_->pixels.view(),
-                              .out = pixels.view(),
-                              .side = data_->side});
-  const bool weighted = config_.noise != NoiseMode::white;
-  if (!data_->ctf.empty() || weighted) ctf = Buffer<float>(d, count, data_->pixel_count());
-  load_ctf(rows.view(), data_->pixels.view(), ctf.view());
-  if (weighted) {
-    scale_pixels(d, ScalePixels{.in = pixels.view(), .factors = weights_.view(), .out = pixels.view()});
-    scale_pixels(
-        d, ScalePixels{
-               .in = data_->ctf.empty() ? View<float>{} : ctf.view(), .factors = weights_.view(), .out = ctf.view()});
-  }
+  if (!data_->ctf.empty() || config_.noise != NoiseMode::white) ctf = Buffer<float>(d, count, data_->pixel_count());
+  load_target(rows.view(), places.view(), {}, data_->pixels.view(), pixels.view(), ctf.view());
   // Finalists are scored exactly with the decoder itself; with a latent the lattice's own z stands in for the image's.
   ExactSource exact(*model_);
   search_->run(source, config_.source == SourceMode::lattice && config_.model.latent == 0 ? &exact : nullptr,

@@ -59,20 +59,26 @@ void Trainer::load_minibatch(Step& s) {
   const View<const Pixel> band{data_->pixels.view().data, 1, s.pixels};
   gather_rows(*device_, GatherRows{.from = matrices_.view(), .rows = s.images, .to = s.matrices.view()});
   gather_rows(*device_, GatherRows{.from = shifts_.view(), .rows = s.images, .to = s.shifts.view()});
-  shift_images(*device_, ShiftImages{.images = window_->table(),
-                                     .source = s.rows,
-                                     .shifts = s.shifts.view(),
-                                     .pixels = band,
-                                     .out = s.target.view(),
-                                     .side = data_->side});
   if (!s.encoder_input.empty())
     load_encoder_input(s.images, s.rows, s.shifts.view(), s.encoder_input.view(), s.ctf.view());
-  if (s.ctf.empty()) return;
-  const View<float> ctf = s.ctf.shaped(s.batch, s.pixels);
-  load_ctf(s.images, band, ctf);
+  load_target(s.images, s.rows, s.shifts.view(), band, s.target.view(),
+              s.ctf.empty() ? View<float>{} : s.ctf.shaped(s.batch, s.pixels));
+}
+
+/// What a prediction is compared with: shifted pixels, and the CTF it is multiplied by (empty: 1), over `pixels`.
+void Trainer::load_target(View<const int32_t> images, View<const int32_t> rows, View<const float> shifts,
+                          View<const Pixel> pixels, View<float> target, View<float> ctf) {
+  shift_images(*device_, ShiftImages{.images = window_->table(),
+                                     .source = rows,
+                                     .shifts = shifts,
+                                     .pixels = pixels,
+                                     .out = target,
+                                     .side = data_->side});
+  if (ctf.empty()) return;
+  load_ctf(images, pixels, ctf);
   if (config_.noise == NoiseMode::white) return;
   // The likelihood's weights: both sides of the squared error are multiplied by their square roots.
-  scale_pixels(*device_, ScalePixels{.in = s.target.view(), .factors = weights_.view(), .out = s.target.view()});
+  scale_pixels(*device_, ScalePixels{.in = target, .factors = weights_.view(), .out = target});
   scale_pixels(*device_,
                ScalePixels{.in = data_->ctf.empty() ? View<float>{} : ctf, .factors = weights_.view(), .out = ctf});
 }

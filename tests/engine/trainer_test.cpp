@@ -42,6 +42,14 @@ Outcome train(int threads, const TrainConfig& config) {
   return outcome_of(trainer);
 }
 
+/// Of random_images.
+std::vector<float> true_rotations(int count) {
+  std::vector<float> rotations;
+  for (int i = 0; i < count; ++i)
+    for (const double v : random_rotation({8, Purpose::test}, uint64_t(i))) rotations.push_back(static_cast<float>(v));
+  return rotations;
+}
+
 }  // namespace
 
 TEST_CASE("Trainer: parameters, poses and latents have the same bits for 1, 2 and 3 threads in every paradigm") {
@@ -100,6 +108,48 @@ TEST_CASE("Trainer: until --latent-start the table stays at zero, poses are sear
   CHECK(stages == std::vector<std::string>{"random poses", "pose search", "pose search", "pose search", "fixed poses"});
 }
 
+// Two structures, the second the negative of the first; the decoder has learned them at z = −1 and 1.
+TEST_CASE("Trainer: images whose z were swapped find back to where they fit, and the loss falls") {
+  const auto device = Device::cpu(2);
+  const Dataset data = random_images(*device, 16, 40, false);
+  auto images = data.images.download();
+  std::for_each(images.begin() + int64_t(images.size() / 2), images.end(), [](float& v) { v = -v; });
+  device->upload(data.images.view().data, images.data(), images.size() * sizeof(float));
+  TrainConfig config = config_for(PoseMode::given, LatentSource::table);
+  config.model.latent = 1, config.epochs = 60, config.batch = 10, config.learning_rate = 5e-3;
+  config.latent_learning_rate = 1e-12, config.latent_search_every = 0, config.kl_weight = 0;  // too small to move 1
+  const auto rotations = true_rotations(40);
+  std::vector<float> known, swapped;
+  for (int i = 0; i < 40; ++i) known.push_back(i < 20 ? -1.0f : 1.0f), swapped.push_back(i % 2 == 0 ? -1.0f : 1.0f);
+  Trainer first(*device, data, config);
+  first.set_poses(rotations, std::vector<float>(80));
+  first.set_latents(known);
+  while (first.step_group()) {
+  }
+  config.epochs = 3, config.learning_rate = 0, config.latent_search_every = 1;
+  const auto after_search = [&](int every) {
+    TrainConfig searching = config;
+    searching.latent_search_every = every;
+    Trainer second(*device, data, searching);
+    second.model().parameters().restore(first.model().parameters().state());
+    second.set_poses(rotations, std::vector<float>(80));
+    second.set_latents(swapped);
+    double loss = 0;
+    for (bool more = true; more && !second.finished();) {
+      more = second.step_group();
+      if (second.epoch() == 2) loss = second.report().loss;
+    }
+    const auto z = second.latents();
+    int64_t home = 0;
+    for (size_t i = 0; i < z.size(); ++i) home += z[i] == known[i];
+    return std::pair{loss, home};
+  };
+  const auto kept = after_search(0), searched = after_search(1);
+  CHECK(kept.second == 20);
+  CHECK(searched.second > 35);
+  CHECK(searched.first < kept.first);
+}
+
 TEST_CASE("Trainer: a given latent table of learning rate 0 keeps its bits while the decoder learns") {
   const auto device = Device::cpu(2);
   const Dataset data = random_images(*device, 16, 14, true);
@@ -124,10 +174,7 @@ TEST_CASE("Trainer: with given poses the loss falls to less than a third of the 
   config.epochs = 60, config.batch = 10, config.learning_rate = 5e-3;
   config.model.encoding = Encoding::gaussian, config.model.encoding_sigma = 0.7;
   Trainer trainer(*device, data, config);
-  std::vector<float> rotations;
-  for (int i = 0; i < 40; ++i)
-    for (const double v : random_rotation({8, Purpose::test}, uint64_t(i))) rotations.push_back(static_cast<float>(v));
-  trainer.set_poses(rotations, std::vector<float>(80, 0.0f));
+  trainer.set_poses(true_rotations(40), std::vector<float>(80, 0.0f));
   double first = 0;
   while (trainer.step_group())
     if (trainer.epoch() == 1 && first == 0) first = trainer.report().loss;
