@@ -33,16 +33,16 @@ struct Staging {
 class Mark {
  public:
   explicit Mark(cudaStream_t stream) {
-    check(cudaEventCreate(&event_), "creating an event");
-    check(cudaEventRecord(event_, stream), "recording an event");
+    cuda::check(cudaEventCreate(&event_), "creating an event");
+    cuda::check(cudaEventRecord(event_, stream), "recording an event");
   }
   ~Mark() { cudaEventDestroy(event_); }
   Mark(const Mark&) = delete;
   Mark& operator=(const Mark&) = delete;
   double seconds_since(const Mark& earlier) const {
     float milliseconds = 0;
-    check(cudaEventSynchronize(event_), "waiting for an event");
-    check(cudaEventElapsedTime(&milliseconds, earlier.event_, event_), "reading the time between events");
+    cuda::check(cudaEventSynchronize(event_), "waiting for an event");
+    cuda::check(cudaEventElapsedTime(&milliseconds, earlier.event_, event_), "reading the time between events");
     return 1e-3 * double(milliseconds);
   }
 

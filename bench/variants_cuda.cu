@@ -101,17 +101,17 @@ Ceilings cuda_ceilings(Device& device) {
   c.bytes_per_s = best_rate(queue, 2.0 * double(bytes), [&] { queue.copy(to.view().data, from.view().data, bytes); });
   for (const Precision p : {Precision::fp32, Precision::bf16, Precision::fp16})
     c.flops_per_s[static_cast<int>(p)] = best_rate(queue, 2.0 * double(n * n * n), [&] {
-      queue.gemm({.m = n,
-                  .n = n,
-                  .k = n,
-                  .operands = p,
-                  .results = p,
-                  .a = from.view().data,
-                  .lda = n,
-                  .b = from.view().data,
-                  .ldb = n,
-                  .c = to.view().data,
-                  .ldc = n});
+      queue.gemm(cuda::Gemm{.m = n,
+                            .n = n,
+                            .k = n,
+                            .operands = p,
+                            .results = p,
+                            .a = from.view().data,
+                            .lda = n,
+                            .b = from.view().data,
+                            .ldb = n,
+                            .c = to.view().data,
+                            .ldc = n});
     });
   return c;
 }
