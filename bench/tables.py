@@ -6,6 +6,7 @@
 
 import argparse
 import datetime
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -24,7 +25,9 @@ def main():
         raise SystemExit(f"{README}: the marks of the tables are missing")
     tables = subprocess.run([options.program, "bench", "--device", options.device, "--seconds", "1"], check=True,
                             capture_output=True, text=True).stdout
-    head = f"{datetime.date.today()}, `reconstruct bench --seconds 1` on {tables}\n"
+    doctor = json.loads(subprocess.run([options.program, "doctor", "--device", options.device, "--json"], check=True,
+                                       capture_output=True, text=True).stdout)
+    head = f"{datetime.date.today()}, {doctor['processor']}, `reconstruct bench --seconds 1` on {tables}\n"
     README.write_text(MARKS.sub(lambda m: m.group(1) + head + m.group(2), text), encoding="utf-8")
 
 
