@@ -55,8 +55,8 @@ def epochs(program, device, counts):
 
 def slope(rows, column):
     """Of the last half of a sweep, on logarithmic axes."""
-    (x0, *a), (x1, *b) = rows[len(rows) // 2 - (len(rows) == 2)], rows[-1]
-    return math.log(b[column] / a[column]) / math.log(max(x1, 1) / max(x0, 1))
+    first, last = rows[(len(rows) - 1) // 2], rows[-1]
+    return math.log(last[column] / first[column]) / math.log(last[0] / first[0])
 
 
 def panel(title, rows, left, top, size=210):
