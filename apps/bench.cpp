@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <map>
+#include <optional>
 
 #include "apps/common.h"
 #include "apps/options.h"
@@ -104,6 +105,9 @@ int run_bench(const BenchOptions& options) {
   for (const int box : options.box)
     if (box % 2 != 0)
       throw UsageError("bench: --box " + std::to_string(box) + ": images have an even number of pixels");
+  stop_on_signals();
+  std::optional<io::AtomicFile> output;
+  if (!options.output.empty()) output.emplace(options.output);
   const auto device = open_device(options.common);
   bench::Options o{.operation = options.operation,
                    .variant = options.variant,
@@ -136,7 +140,10 @@ int run_bench(const BenchOptions& options) {
     throw UsageError("bench: no operation is named like '" + options.operation + "', or no variant like '" +
                      options.variant + "'");
   if (options.common.json) print_result(result, true);
-  if (!options.output.empty()) io::write_file(options.output, io::json_text(result, 1) + "\n");
+  if (output) {
+    output->write(io::json_text(result, 1) + "\n");
+    output->commit();
+  }
   if (!right) throw DeviceError("a variant is further from the definition than its tolerance");
   return io::ok;
 }

@@ -38,17 +38,6 @@ std::string limit_text(int resource) {
   return limit.rlim_cur == RLIM_INFINITY ? "unlimited" : std::to_string(limit.rlim_cur);
 }
 
-std::string vector_width() {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f")) return "AVX-512";
-  if (__builtin_cpu_supports("avx2")) return "AVX2";
-  return "SSE2 (slow: a newer processor is several times as fast)";
-#else
-  return "the compiler's default";
-#endif
-}
-
 /// A molecule against itself, and against itself turned on its head: the FSC must tell them apart.
 Json self_test(Device& device) {
   const auto start = Clock::now();
@@ -71,7 +60,7 @@ int run_doctor(const CommonOptions& options) {
                  {"system", std::string(system.sysname) + " " + system.release + " " + system.machine},
                  {"processor", system_value("/proc/cpuinfo", "model name")},
                  {"processor_cores", std::thread::hardware_concurrency()},
-                 {"vector_instructions", vector_width()},
+                 {"decoder_products", Device::cpu_report()},
                  {"device", device->name()},
                  {"cuda", Device::cuda_report()},
                  {"memory_total", memory_value("MemTotal")},

@@ -217,8 +217,9 @@ int run_train(const TrainOptions& given) {
   RunConfig config = run_config(options, particles.side);
   if (config.latents && !std::filesystem::exists(options.output + "/config.json"))  // a resumed run has its table
     read_latents(*config.latents, config.stages.front().model.latent, particles.size());
-  if (config.stages.front().model.precision != Precision::fp32 && !device->state_or_null())
-    throw UsageError("--precision: " + device->name() + " computes in fp32; leave it out, or use --device cuda");
+  if (!decodes_in(*device, config.stages.front().model.precision))
+    throw UsageError("--precision: " + device->name() +
+                     " has no products of such operands; leave it out for fp32, or use --device cuda");
   if (options.dry_run) {
     print_warnings(particles.warnings, json);
     return dry_run(*device, options, particles, config);

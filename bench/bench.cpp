@@ -68,8 +68,7 @@ void run(Device& device, const Options& options, const std::function<void(const 
       Row row{.operation = operation.name, .shape = operation.shape(size), .work = operation.work(size)};
       if (row.operation.find(options.operation) == std::string::npos) continue;
       if (!done.insert(row.operation + row.shape).second) continue;
-      std::shared_ptr<void> memory;
-      for (const Candidate& candidate : operation.prepare(device, size, memory)) {
+      for (const Candidate& candidate : operation.prepare(device, size)) {
         if (candidate.name.find(options.variant) == std::string::npos) continue;
         row.variant = candidate.name, row.precision = candidate.precision;
         row.error = candidate.error, row.tolerance = candidate.tolerance;

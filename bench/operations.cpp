@@ -24,7 +24,7 @@ struct Problem {
 
 /// What is compared with the definition: its loops in doubles take seconds for a training step of full size.
 Size small(Size s) {
-  s.box = 16, s.batch = 2, s.layers = std::min(s.layers, 2);
+  s.box = 16, s.batch = 2, s.layers = std::min(s.layers, checked_layers);
   return s;
 }
 
@@ -49,7 +49,7 @@ DecoderShape shape_of(const Size& s) {
 
 template <class Args>
 std::vector<Candidate> candidates(Device& device, const std::vector<Variant<Args>>& variants, const Size& size,
-                                  std::shared_ptr<void>& memory, Problem<Args> (*make)(Device&, const Size&)) {
+                                  Problem<Args> (*make)(Device&, const Size&)) {
   std::vector<Candidate> out;
   const Problem<Args> checked = make(device, small(size)), timed = make(device, size);
   const Values expected = checked.expected();
@@ -58,18 +58,18 @@ std::vector<Candidate> candidates(Device& device, const std::vector<Variant<Args
     if (!check) continue;
     checked.reset();
     check();
-    out.push_back({variant.name, variant.precision, variant.prepare(device, timed.args),
+    out.push_back({variant.name, variant.precision,
+                   [run = variant.prepare(device, timed.args), inputs = timed.memory] { run(); },
                    relative_error(checked.output(), expected), variant.tolerance});
   }
-  memory = timed.memory;
   return out;
 }
 
 template <class Args>
 Operation operation(const char* name, std::string (*shape)(const Size&), Work (*work)(const Size&),
                     std::vector<Variant<Args>> Variants::*variants, Problem<Args> (*make)(Device&, const Size&)) {
-  return {name, shape, work, [=](Device& device, const Size& size, std::shared_ptr<void>& memory) {
-            return candidates(device, variants_of(device).*variants, size, memory, make);
+  return {name, shape, work, [=](Device& device, const Size& size) {
+            return candidates(device, variants_of(device).*variants, size, make);
           }};
 }
 
@@ -314,12 +314,14 @@ Work loss_work(const Size& s) { return {8 * s.batch * pixels_of(s), 20 * s.batch
 
 }  // namespace
 
-Operation training_step();  // training_step.cpp
+Operation training_step(const Operation& decoder, const Operation& adam);  // training_step.cpp
 
 std::vector<Operation> all_operations() {
-  return {training_step(),
-          operation("decoder training", decoder_text, decode_backward_work, &Variants::decode_backward,
-                    decode_backward_problem),
+  const Operation decoder = operation("decoder training", decoder_text, decode_backward_work,
+                                      &Variants::decode_backward, decode_backward_problem);
+  const Operation adam = operation("Adam", decoder_text, adam_work, &Variants::adam, adam_problem);
+  return {training_step(decoder, adam),
+          decoder,
           operation("decoder forward", decoder_text, decode_work, &Variants::decode, decode_problem),
           operation("encoder layer", encoder_text, linear_work, &Variants::linear, linear_problem),
           operation("encoder layer backward", encoder_text, linear_backward_work, &Variants::linear_backward,
@@ -327,7 +329,7 @@ std::vector<Operation> all_operations() {
           operation("slices of a lattice", images_text, slices_work, &Variants::slices, slices_problem),
           operation("Hartley transform", images_text, hartley_work, &Variants::hartley, hartley_problem),
           operation("loss", images_text, loss_work, &Variants::loss, loss_problem),
-          operation("Adam", decoder_text, adam_work, &Variants::adam, adam_problem)};
+          adam};
 }
 
 }  // namespace recon::bench

@@ -34,9 +34,9 @@ struct Operation {
   /// The sizes that it depends on, in words: "64 x 64, 10 x 128, batch 10".
   std::function<std::string(const Size&)> shape;
   std::function<Work(const Size&)> work;
-  /// The variants that can do this size, on random inputs, which `memory` holds. Each was first run on a small case and
-  /// compared with the definition (tests/reference).
-  std::function<std::vector<Candidate>(Device&, const Size&, std::shared_ptr<void>& memory)> prepare;
+  /// The variants that can do this size, on random inputs, which their `run` keeps. Each was first run on a small case
+  /// and compared with the definition (tests/reference).
+  std::function<std::vector<Candidate>(Device&, const Size&)> prepare;
 };
 
 /// In the order in which they are measured.

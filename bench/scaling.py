@@ -21,7 +21,7 @@ SWEEPS = {
     "box": ("image size D, px", [32, 64, 128, 256]),
     "width": ("width of a layer", [32, 64, 128, 256, 512]),
     "layers": ("hidden layers", [1, 3, 5, 10, 20]),
-    "zdim": ("dimensions of z, and 1", [0, 1, 2, 4, 8]),
+    "zdim": ("dimensions of z", [0, 1, 2, 4, 8]),
     "batch": ("images a step", [1, 2, 5, 10, 20]),
 }
 IMAGES = ("images", [200, 2000])

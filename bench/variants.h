@@ -1,5 +1,7 @@
 #pragma once
 // The ways to do an operation, side by side: the product's own and what kernels/*/variants/ keeps.
+#include <algorithm>
+#include <cmath>
 #include <functional>
 #include <string>
 #include <vector>
@@ -34,11 +36,35 @@ struct Variants {
   std::vector<Variant<SquaredError>> loss;
 };
 
+constexpr int checked_layers = 2;  ///< of the small case that is compared with the definition (operations.cpp)
+
+/// Of values through the decoder: operands are rounded on the way 2 L + 3 times, in quadrature, and a factor of 2 for
+/// what the layers before add (tests/kernels/decoder_fused_test.cpp). In fp32 a chain of L + 2 sums of a few hundred
+/// products: a few 2⁻²⁴ √n each.
+inline double value_tolerance(Precision p) {
+  const double roundoff = p == Precision::bf16 ? 0x1p-9 : 0x1p-12;
+  return p == Precision::fp32 ? 2e-5 : 2 * roundoff * std::sqrt(3.0 * checked_layers + 4);
+}
+/// The same on the way back, and relus that fall on the other side.
+inline double gradient_tolerance(Precision p) {
+  const double layers = checked_layers, roundoff = p == Precision::bf16 ? 0x1p-9 : 0x1p-12;
+  return p == Precision::fp32 ? 2e-5
+                              : 2 * roundoff * std::sqrt(4 * layers + 6) +
+                                    std::sqrt(1.2 * roundoff * (layers + 1) * std::sqrt(2 * layers + 2));
+}
+
 /// The fastest of large copies (bytes read and written a second) and of large matrix products (flops a second).
 struct Ceilings {
   double bytes_per_s = 0;
   double flops_per_s[3] = {};  ///< by Precision
 };
+
+/// The best of a few runs that do `work` each, in units of it a second.
+inline double best_rate(Device& device, double work, const std::function<void()>& run) {
+  double best = 0;
+  for (int i = 0; i < 12; ++i) best = std::max(best, work / device.seconds(run));
+  return best;
+}
 
 Variants cpu_variants();
 Ceilings cpu_ceilings(Device& device);

@@ -1,7 +1,5 @@
 #include <cblas.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cstring>
 
 #include "bench/variants.h"
@@ -12,45 +10,36 @@
 namespace recon::bench {
 namespace {
 
-// A chain of L + 2 sums of a few hundred fp32 products, and as many back: a few 2⁻²⁴ √n each.
-constexpr double decoder_tolerance = 2e-5;
-
 template <class Args, class Function>
-Variant<Args> with(std::string name, Function function) {
-  return {std::move(name), decoder_tolerance, [function](Device& device, const Args& args) -> std::function<void()> {
+Variant<Args> with(std::string name, Precision precision, double tolerance, Function function) {
+  return {std::move(name), tolerance,
+          [function](Device& device, const Args& args) -> std::function<void()> {
             return [&device, args, function] { function(device, args); };
-          }};
+          },
+          precision};
 }
 
-double best_rate(double work, const std::function<void()>& run) {
-  double best = 0;
-  for (int i = 0; i < 12; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    run();
-    best = std::max(best, work / std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  return best;
+/// Both directions of the decoder with these functions (device, args).
+template <class Forward, class Backward>
+void add_decoder(Variants& v, const std::string& name, Precision precision, Forward forward, Backward backward) {
+  v.decode.push_back(with<DecodeSlices>(name, precision, value_tolerance(precision), forward));
+  v.decode_backward.push_back(with<DecodeSlicesBackward>(name, precision, gradient_tolerance(precision), backward));
 }
 
 }  // namespace
 
 Variants cpu_variants() {
   Variants v;
-  for (const auto& [name, products] :
-       {std::pair{"naive", &cpu::naive_products}, {"BLAS a layer", &cpu::blas_products}}) {
-    v.decode.push_back(with<DecodeSlices>(
-        name, [p = products](Device& d, const DecodeSlices& a) { cpu::decode_by_layers(d, a, *p); }));
-    v.decode_backward.push_back(with<DecodeSlicesBackward>(
-        name, [p = products](Device& d, const DecodeSlicesBackward& a) { cpu::decode_backward_by_layers(d, a, *p); }));
-  }
+  for (const auto& [name, products] : {std::pair{"naive", &cpu::naive_products}, {"BLAS a layer", &cpu::blas_products}})
+    add_decoder(
+        v, name, Precision::fp32, [p = products](Device& d, const DecodeSlices& a) { cpu::decode_by_layers(d, a, *p); },
+        [p = products](Device& d, const DecodeSlicesBackward& a) { cpu::decode_backward_by_layers(d, a, *p); });
   const auto sets = cpu::all_tile_products();
-  for (auto set = sets.rbegin(); set != sets.rend(); ++set) {
-    const std::string name = std::string("fused tiles, ") + (*set)->name;
-    v.decode.push_back(
-        with<DecodeSlices>(name, [s = *set](Device& d, const DecodeSlices& a) { cpu::decode_slices(d, a, *s); }));
-    v.decode_backward.push_back(with<DecodeSlicesBackward>(
-        name, [s = *set](Device& d, const DecodeSlicesBackward& a) { cpu::decode_slices_backward(d, a, *s); }));
-  }
+  for (auto set = sets.rbegin(); set != sets.rend(); ++set)
+    add_decoder(
+        v, std::string("fused tiles, ") + (*set)->name, (*set)->operands,
+        [s = *set](Device& d, const DecodeSlices& a) { cpu::decode_slices(d, a, *s); },
+        [s = *set](Device& d, const DecodeSlicesBackward& a) { cpu::decode_slices_backward(d, a, *s); });
   v.linear = {plain<LinearForward>("BLAS", 1e-5, linear)};
   v.linear_backward = {plain<LinearBackward>("BLAS", 1e-5, linear_backward)};
   v.slices = {plain<SampleSlices>("trilinear", 1e-5, sample_slices)};
@@ -65,17 +54,19 @@ Ceilings cpu_ceilings(Device& device) {
   const Buffer<float> from(device, 1, floats), to(device, 1, floats);
   from.zero(), to.zero();
   Ceilings c;
-  c.bytes_per_s = best_rate(2.0 * 4 * floats, [&] {
+  c.bytes_per_s = best_rate(device, 2.0 * 4 * floats, [&] {
     device.threads().for_range(floats, floats / 64, [&](int64_t first, int64_t last) {
       std::memcpy(to.view().data + first, from.view().data + first, size_t(last - first) * 4);
     });
   });
   openblas_set_num_threads(device.threads().size());
   const float* a = from.view().data;
-  c.flops_per_s[0] = best_rate(2.0 * n * n * n, [&] {
+  c.flops_per_s[0] = best_rate(device, 2.0 * n * n * n, [&] {
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, a, n, a + n * n, n, 0, to.view().data, n);
   });
   openblas_set_num_threads(1);
+  // The library has no products of bf16: they too are held to fp32's.
+  c.flops_per_s[static_cast<int>(Precision::bf16)] = c.flops_per_s[0];
   return c;
 }
 

@@ -11,23 +11,6 @@ namespace recon::bench {
 namespace {
 
 using Done = std::function<void()>;
-constexpr int checked_layers = 2;  // of the small case that is compared with the definition (operations.cpp)
-
-double roundoff(Precision precision) { return precision == Precision::bf16 ? 0x1p-9 : 0x1p-12; }
-
-/// Operands are rounded on the way to a value 2 L + 3 times, in quadrature, and a factor of 2 for what the layers
-/// before add (tests/kernels/decoder_fused_test.cpp).
-double value_tolerance(Precision p) {
-  return p == Precision::fp32 ? 2e-5 : 2 * roundoff(p) * std::sqrt(3.0 * checked_layers + 4);
-}
-/// The same on the way back, and relus that fall on the other side.
-double gradient_tolerance(Precision p) {
-  const double layers = checked_layers;
-  return p == Precision::fp32 ? 2e-5
-                              : 2 * roundoff(p) * std::sqrt(4 * layers + 6) +
-                                    std::sqrt(1.2 * roundoff(p) * (layers + 1) * std::sqrt(2 * layers + 2));
-}
-
 DecodeSlices in(Precision precision, DecodeSlices a) {
   a.net.precision = precision;
   return a;
@@ -54,13 +37,6 @@ void add_decoder(Variants& v, const std::string& name, Precision precision, bool
                                  };
                                },
                                precision});
-}
-
-/// The copy of a large matrix into another, and products of large matrices.
-double best_rate(cuda::Queue& queue, double work, const std::function<void()>& run) {
-  double best = 0;
-  for (int i = 0; i < 6; ++i) best = std::max(best, work / queue.seconds(run));
-  return best;
 }
 
 }  // namespace
@@ -98,9 +74,9 @@ Ceilings cuda_ceilings(Device& device) {
   from.zero(), to.zero();
   Ceilings c;
   const size_t bytes = size_t(from.size()) * 4;
-  c.bytes_per_s = best_rate(queue, 2.0 * double(bytes), [&] { queue.copy(to.view().data, from.view().data, bytes); });
+  c.bytes_per_s = best_rate(device, 2.0 * double(bytes), [&] { queue.copy(to.view().data, from.view().data, bytes); });
   for (const Precision p : {Precision::fp32, Precision::bf16, Precision::fp16})
-    c.flops_per_s[static_cast<int>(p)] = best_rate(queue, 2.0 * double(n * n * n), [&] {
+    c.flops_per_s[static_cast<int>(p)] = best_rate(device, 2.0 * double(n * n * n), [&] {
       queue.gemm(cuda::Gemm{.m = n,
                             .n = n,
                             .k = n,

@@ -8,6 +8,7 @@ void evaluate_ctf(Device&, const EvaluateCtf&);
 void phase_flip(Device&, const PhaseFlip&);
 void scale_pixels(Device&, const ScalePixels&);
 void residual_power(Device&, const ResidualPower&);
+bool decodes_in(Precision);
 void decode_slices(Device&, const DecodeSlices&);
 void decode_points(Device&, const DecodePoints&);
 void decode_slices_backward(Device&, const DecodeSlicesBackward&);

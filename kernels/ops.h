@@ -47,6 +47,7 @@ struct Narrow;
 struct WidenRows;
 struct PoseKept;
 struct PoseNodes;
+enum class Precision;
 
 /// What a backend must be able to do. Callers use the free functions of the contract headers, which check the arguments
 /// once and then call through this table; backends may trust what they get.
@@ -71,6 +72,7 @@ struct Ops {
   void (*phase_flip)(Device&, const PhaseFlip&);
   void (*scale_pixels)(Device&, const ScalePixels&);
   void (*residual_power)(Device&, const ResidualPower&);
+  bool (*decodes_in)(Precision);
   void (*decode_slices)(Device&, const DecodeSlices&);
   void (*decode_points)(Device&, const DecodePoints&);
   void (*decode_slices_backward)(Device&, const DecodeSlicesBackward&);

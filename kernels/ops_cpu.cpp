@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernels/cpu.h"
+#include "kernels/decoder/tile_products.h"
 
 namespace recon {
 
@@ -12,7 +13,12 @@ const Ops& cpu_ops() {
       .name = "cpu",
       .open = nullptr,
       .count = nullptr,
-      .report = [] { return std::vector<std::string>{}; },
+      .report =
+          [] {
+            std::vector<std::string> products;
+            for (const cpu::TileProducts* p : cpu::all_tile_products()) products.emplace_back(p->name);
+            return products;
+          },
       .allocate = [](Device&, size_t bytes) { return std::aligned_alloc(64, (bytes + 63) / 64 * 64); },
       .release = [](Device&, void* pointer) { std::free(pointer); },
       .upload = [](Device&, void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); },
@@ -27,6 +33,7 @@ const Ops& cpu_ops() {
       .phase_flip = cpu::phase_flip,
       .scale_pixels = cpu::scale_pixels,
       .residual_power = cpu::residual_power,
+      .decodes_in = cpu::decodes_in,
       .decode_slices = cpu::decode_slices,
       .decode_points = cpu::decode_points,
       .decode_slices_backward = cpu::decode_slices_backward,

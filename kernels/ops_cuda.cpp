@@ -30,6 +30,7 @@ const Ops* cuda_ops() {
       .phase_flip = cuda::phase_flip,
       .scale_pixels = cuda::scale_pixels,
       .residual_power = cuda::residual_power,
+      .decodes_in = cuda::decodes_in,
       .decode_slices = cuda::decode_slices,
       .decode_points = cuda::decode_points,
       .decode_slices_backward = cuda::decode_slices_backward,

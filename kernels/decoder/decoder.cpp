@@ -31,6 +31,8 @@ void check(const DecodeSlices& a) {
 
 }  // namespace
 
+bool decodes_in(const Device& device, Precision precision) { return device.ops().decodes_in(precision); }
+
 void decode(Device& device, const DecodeSlices& a) {
   check(a);
   expect(!a.values.empty() || a.rotations.rows == 0, "decoder: nowhere to put the values");

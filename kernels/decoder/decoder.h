@@ -43,7 +43,7 @@ struct DecoderNet {
   DecoderShape shape;
   View<const float> frequencies;  ///< [3, F], cycles over the unit of k (k in [−½, ½])
   View<const float> parameters;   ///< [1, parameter_count]
-  /// The least precision allowed. Only the CUDA backend goes below fp32.
+  /// The least precision allowed of the products' operands (decodes_in).
   Precision precision = Precision::fp32;
 };
 
@@ -82,6 +82,9 @@ struct DecodeSlicesBackward {
   View<float> dparameters;     ///< [1, parameter_count]
   View<float> dlatents;        ///< [S, Z]; empty when Z = 0
 };
+
+/// Whether the device has products of such operands; where it has none, the decoder computes in fp32.
+bool decodes_in(const Device& device, Precision precision);
 
 void decode(Device& device, const DecodeSlices& args);
 void decode(Device& device, const DecodePoints& args);

@@ -110,7 +110,9 @@ PackedDecoder packed_in_workspace(Device& device, const DecoderNet& net, const T
 
 }  // namespace
 
-void decode_slices(Device& device, const DecodeSlices& a) { decode_slices(device, a, tile_products()); }
+bool decodes_in(Precision precision) { return tile_products(precision).operands == precision; }
+
+void decode_slices(Device& device, const DecodeSlices& a) { decode_slices(device, a, tile_products(a.net.precision)); }
 
 void decode_slices(Device& device, const DecodeSlices& a, const TileProducts& products) {
   const DecoderShape& shape = a.net.shape;
@@ -135,7 +137,7 @@ void decode_slices(Device& device, const DecodeSlices& a, const TileProducts& pr
 void decode_points(Device& device, const DecodePoints& a) {
   const DecoderShape& shape = a.net.shape;
   const int64_t floats = DecoderTile::scratch_floats(shape, false), step = DecoderTile::max_rows;
-  const PackedDecoder packed = packed_in_workspace(device, a.net, tile_products());
+  const PackedDecoder packed = packed_in_workspace(device, a.net, tile_products(a.net.precision));
   device.threads().run((a.points.rows + step - 1) / step, [&](int64_t index, int worker) {
     const int64_t first = index * step;
     const int rows = static_cast<int>(std::min(a.points.rows - first, step));
@@ -147,8 +149,20 @@ void decode_points(Device& device, const DecodePoints& a) {
   });
 }
 
+namespace {
+
+/// Partial sums of a step's gradients, each of which one core works on at a time: it sums its tiles in order, then they
+/// are summed in order. As many as keep the cores of a server busy with a small minibatch, in at most 256 MB; they
+/// depend on the shape and on the tiles of this processor's products alone.
+int64_t slots_of(int64_t tiles, int64_t parameters) {
+  constexpr int64_t most = 64, floats = int64_t{1} << 26;
+  return std::clamp<int64_t>(std::min(tiles / 4, floats / parameters), 1, most);
+}
+
+}  // namespace
+
 void decode_slices_backward(Device& device, const DecodeSlicesBackward& a) {
-  decode_slices_backward(device, a, tile_products());
+  decode_slices_backward(device, a, tile_products(a.forward.net.precision));
 }
 
 void decode_slices_backward(Device& device, const DecodeSlicesBackward& a, const TileProducts& products) {
@@ -157,8 +171,7 @@ void decode_slices_backward(Device& device, const DecodeSlicesBackward& a, const
   const int64_t slices = f.rotations.rows, parameters = shape.parameter_count();
   const Tiling tiling(f.pixels.size() / shape.outputs, products.block_rows);
   const int64_t tiles = slices * tiling.tiles_per_slice;
-  // Slots depend on the shape alone: each sums its tiles in order, then the slots are summed in order.
-  const int64_t slots = std::clamp<int64_t>(tiles / 16, 1, 64);
+  const int64_t slots = slots_of(tiles, parameters);
   const int64_t packed_floats = PackedDecoder::floats(shape, true);
   float* const memory =
       device.workspace(static_cast<size_t>(packed_floats + slots * parameters + tiles * (shape.latent + 2)));

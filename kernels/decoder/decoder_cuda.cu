@@ -4,6 +4,8 @@
 
 namespace recon::cuda {
 
+bool decodes_in(Precision) { return true; }
+
 void decode_slices(Device& device, const DecodeSlices& a) {
   const DecoderRows rows(a);
   if (rows.count() == 0) return;

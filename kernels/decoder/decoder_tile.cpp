@@ -20,44 +20,29 @@ RECON_SIMD void encode_point(const float* point, const float* frequencies, int64
   for (int64_t f = 0; f < count; ++f) sincos_turns(fx[f] * x + fy[f] * y + fz[f] * z, sines[f], cosines[f]);
 }
 
-/// out[row, o] = Σ h w + b over the panels of h.
-RECON_SIMD void output_rows(const float* h, const float* w, int panels, float bias, int rows, int outputs, float* out) {
-  for (int row = 0; row < rows; ++row) {
-    float sum = 0;
-    for (int p = 0; p < panels; ++p) {
-      const float *x = h + p * panel_floats + row * panel_columns, *v = w + p * panel_columns;
+RECON_SIMD float dot(const float* a, const float* b, int count) {
+  float sum = 0;
 #pragma omp simd reduction(+ : sum)
-      for (int j = 0; j < panel_columns; ++j) sum += x[j] * v[j];
-    }
-    out[row * outputs] = sum + bias;
+  for (int j = 0; j < count; ++j) sum += a[j] * b[j];
+  return sum;
+}
+
+/// dh += d w, dw += d h.
+RECON_SIMD void output_row(const float* h, const float* w, float d, int count, float* dh, float* dw) {
+#pragma omp simd
+  for (int j = 0; j < count; ++j) {
+    dh[j] += d * w[j];
+    dw[j] += d * h[j];
   }
 }
 
-/// Of one panel: dh += d w, dw += d h, d one output's gradient.
-RECON_SIMD void output_panel(const float* h, const float* w, const float* dout, int rows, int outputs, float* dh,
-                             float* dw) {
-  for (int row = 0; row < rows; ++row) {
-    const float d = dout[row * outputs];
-    const float* x = h + row * panel_columns;
-    float* g = dh + row * panel_columns;
+/// dh becomes 0 where h is; sums += dh.
+RECON_SIMD void relu_row(const float* h, int count, float* dh, float* sums) {
 #pragma omp simd
-    for (int j = 0; j < panel_columns; ++j) {
-      g[j] += d * w[j];
-      dw[j] += d * x[j];
-    }
+  for (int j = 0; j < count; ++j) {
+    dh[j] = h[j] > 0 ? dh[j] : 0;
+    sums[j] += dh[j];
   }
-}
-
-/// dh becomes 0 where h is; adds its column sums to `sums`.
-RECON_SIMD void relu_panel(const float* h, float* dh, int rows, float* sums) {
-  for (int row = 0; row < rows; ++row)
-#pragma omp simd
-    for (int j = 0; j < panel_columns; ++j) {
-      const int at = row * panel_columns + j;
-      const float d = h[at] > 0 ? dh[at] : 0;
-      dh[at] = d;
-      sums[j] += d;
-    }
 }
 
 }  // namespace
@@ -94,17 +79,17 @@ void PackedDecoder::pack_layer(int layer, bool training) const {
   }
   float* bias = memory_ + bias_offset_ + layer * columns_;
   std::fill(std::copy_n(b, s.width, bias), bias + columns_, 0.0f);
-  pack_forward(w, layer == 0 ? s.inputs() : s.width, s.width, layer == 0 ? 2 * s.features : s.width,
-               memory_ + layer_offset(layer));
+  const int inner = layer == 0 ? 2 * s.features : s.width;
+  products_.pack({w, layer == 0 ? s.inputs() : s.width, 1, s.width, inner}, memory_ + layer_offset(layer));
   if (training && layer > 0)
-    pack_backward(w, s.width, s.width, s.width, memory_ + backward_offset_ + (layer - 1) * hidden_);
+    products_.pack({w, 1, s.width, s.width, s.width}, memory_ + backward_offset_ + (layer - 1) * hidden_);
 }
 
 int64_t DecoderTile::scratch_floats(const DecoderShape& s, bool training) {
   const int64_t rows = max_rows;
   return padded(rows * 3) + tile_floats(2 * s.features) + padded(2 * s.features) +
          tile_floats(s.width) * (2 + (training ? s.layers + 1 : 1)) + 2 * padded(rows * s.outputs) +
-         2 * padded_width(s);
+         4 * padded_width(s);
 }
 
 DecoderTile::DecoderTile(const PackedDecoder& packed, float* scratch, bool training)
@@ -123,6 +108,8 @@ DecoderTile::DecoderTile(const PackedDecoder& packed, float* scratch, bool train
   dvalues_ = take(max_rows * shape_.outputs);
   bias_ = take(padded_width(shape_));
   bias_sum_ = take(padded_width(shape_));
+  row_ = take(padded_width(shape_));
+  drow_ = take(padded_width(shape_));
   set_latent(nullptr);
 }
 
@@ -149,9 +136,7 @@ void DecoderTile::encode(const float* points, int rows) {
       encode_point(points + 3 * row, packed_.net().frequencies.data, shape_.features, angles_);
     else
       std::fill_n(angles_, columns, 0.0f);
-    for (int first = 0; first < columns; first += panel_columns)
-      std::copy_n(angles_ + first, std::min(panel_columns, columns - first),
-                  encoding_ + first / panel_columns * panel_floats + row * panel_columns);
+    packed_.products().put_row(angles_, columns, row, encoding_);
   }
 }
 
@@ -166,27 +151,30 @@ void DecoderTile::forward(int rows) {
     h = out;
   }
   const float* bias = packed_.net().parameters.data + shape_.bias_offset(shape_.layers + 1);
-  for (int o = 0; o < shape_.outputs; ++o)
-    output_rows(h, packed_.output(o), panels_of(width), bias[o], rows, shape_.outputs, values_ + o);
+  for (int row = 0; row < rows; ++row) {
+    products.get_row(h, width, row, row_);
+    for (int o = 0; o < shape_.outputs; ++o)
+      values_[row * shape_.outputs + o] = bias[o] + dot(row_, packed_.output(o), width);
+  }
 }
 
 /// Leaves the gradient of the last hidden pre-activation in dh, whole blocks of rows, and its sums in bias_sum().
 void DecoderTile::output_backward(int rows, const float* h, float* dh, float* gradient) {
-  const int last = shape_.layers + 1, whole = whole_blocks(rows);
+  const int last = shape_.layers + 1, whole = whole_blocks(rows), width = shape_.width;
   float *dw = gradient + shape_.weight_offset(last), *db = gradient + shape_.bias_offset(last);
-  for (int p = 0; p < panels_of(shape_.width); ++p) {
-    float* g = dh + p * panel_floats;
-    const int first = p * panel_columns, count = std::min(panel_columns, shape_.width - first);
-    std::fill_n(g, int64_t{whole} * panel_columns, 0.0f);
-    for (int o = 0; o < shape_.outputs; ++o) {
-      float sums[panel_columns] = {};
-      output_panel(h + p * panel_floats, packed_.output(o) + first, dvalues_ + o, rows, shape_.outputs, g, sums);
-      for (int j = 0; j < count; ++j) dw[int64_t{o} * shape_.width + first + j] += sums[j];
+  for (int row = 0; row < whole; ++row) {
+    std::fill_n(drow_, width, 0.0f);
+    if (row < rows) {
+      packed_.products().get_row(h, width, row, row_);
+      for (int o = 0; o < shape_.outputs; ++o) {
+        const float d = dvalues_[row * shape_.outputs + o];
+        output_row(row_, packed_.output(o), d, width, drow_, dw + int64_t{o} * width);
+        db[o] += d;
+      }
+      relu_row(row_, width, drow_, bias_sum_);
     }
-    relu_panel(h + p * panel_floats, g, rows, bias_sum_ + first);
+    packed_.products().put_row(drow_, width, row, dh);
   }
-  for (int row = 0; row < rows; ++row)
-    for (int o = 0; o < shape_.outputs; ++o) db[o] += dvalues_[row * shape_.outputs + o];
 }
 
 void DecoderTile::backward(int rows, const float* z, float* gradient) {

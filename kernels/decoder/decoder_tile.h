@@ -18,7 +18,7 @@ class PackedDecoder {
   const TileProducts& products() const { return products_; }
   const float* forward(int layer) const { return memory_ + layer_offset(layer); }
   const float* bias(int layer) const { return memory_ + bias_offset_ + int64_t{layer} * columns_; }
-  /// Rows of W_out, padded to whole panels.
+  /// Row o of W_out.
   const float* output(int o) const { return memory_ + output_offset_ + int64_t{o} * columns_; }
   const float* backward(int layer) const { return memory_ + backward_offset_ + int64_t{layer - 1} * hidden_; }
 
@@ -67,7 +67,7 @@ class DecoderTile {
   const DecoderShape& shape_;
   bool training_;
   int64_t stride_;
-  float *points_, *encoding_, *angles_, *activations_, *next_, *values_, *dvalues_, *bias_, *bias_sum_;
+  float *points_, *encoding_, *angles_, *activations_, *next_, *values_, *dvalues_, *bias_, *bias_sum_, *row_, *drow_;
 };
 
 /// The decoder's operations with the products of one instruction set: the backend takes the fastest.

@@ -4,7 +4,7 @@
 
 namespace recon::cpu {
 
-extern const TileProducts avx512_products, avx2_products, any_products;
+extern const TileProducts avx512_products, avx2_products, any_products, bf16_products;
 
 std::vector<const TileProducts*> all_tile_products() {
   std::vector<const TileProducts*> out;
@@ -13,30 +13,41 @@ std::vector<const TileProducts*> all_tile_products() {
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) out.push_back(&avx2_products);
 #endif
   out.push_back(&any_products);
+#if defined(RECON_X86_PRODUCTS)
+  if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw")) out.push_back(&bf16_products);
+#endif
   return out;
 }
 
-const TileProducts& tile_products() {
-  static const TileProducts& fastest = *all_tile_products().front();
-  return fastest;
+const TileProducts& tile_products(Precision precision) {
+  static const std::vector<const TileProducts*> all = all_tile_products();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const auto* p) { return p->operands == precision; });
+  return **(found == all.end() ? all.begin() : found);
 }
 
-void pack_forward(const float* weights, int64_t stride, int outputs, int inner, float* packed) {
-  for (int panel = 0; panel < panels_of(outputs); ++panel)
-    for (int k = 0; k < inner; ++k)
-      for (int j = 0; j < panel_columns; ++j) {
-        const int n = panel * panel_columns + j;
-        *packed++ = n < outputs ? weights[n * stride + k] : 0.0f;
-      }
-}
-
-void pack_backward(const float* weights, int64_t stride, int outputs, int inner, float* packed) {
-  for (int first = 0; first < inner; first += panel_columns) {
-    const int count = std::min(panel_columns, inner - first);
-    for (int n = 0; n < outputs; ++n, packed += panel_columns) {
-      std::copy_n(weights + n * stride + first, count, packed);
+void pack_fp32(const TileWeightMatrix& m, float* packed) {
+  for (int first = 0; first < m.results; first += panel_columns) {
+    const int count = std::min(panel_columns, m.results - first);
+    for (int k = 0; k < m.inner; ++k, packed += panel_columns) {
+      const float* from = m.weights + first * m.result_step + k * m.inner_step;
+      for (int j = 0; j < count; ++j) packed[j] = from[j * m.result_step];
       std::fill(packed + count, packed + panel_columns, 0.0f);
     }
+  }
+}
+
+void put_row_fp32(const float* values, int columns, int row, float* tile) {
+  for (float* to = tile + int64_t{row} * panel_columns; columns > 0; to += panel_floats) {
+    const int count = std::min(panel_columns, columns);
+    std::fill(std::copy_n(values, count, to), to + panel_columns, 0.0f);
+    values += count, columns -= count;
+  }
+}
+
+void get_row_fp32(const float* tile, int columns, int row, float* values) {
+  for (const float* from = tile + int64_t{row} * panel_columns; columns > 0; from += panel_floats) {
+    values = std::copy_n(from, std::min(panel_columns, columns), values);
+    columns -= panel_columns;
   }
 }
 

@@ -3,11 +3,14 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/runtime/precision.h"
+
 namespace recon::cpu {
 
 /// Matrices of a row tile stand in panels of 32 columns, [panel][tile_rows][32], so that a block of rows of a panel is
 /// one stretch of memory and a product writes its result as the next one reads it. Columns beyond the matrix are 0.
-/// Weights are packed likewise, [panel of results][what is summed over][32].
+/// Weights are packed likewise, [panel of results][what is summed over][32]. Operands of 16 bits keep the same memory,
+/// in an order of their own: what a product has not written is put and got a row at a time.
 constexpr int panel_columns = 32;
 constexpr int tile_rows = 126;  ///< whole blocks of 14 rows (AVX-512) and of 6
 constexpr int64_t panel_floats = int64_t{tile_rows} * panel_columns;
@@ -41,22 +44,35 @@ struct TileWeights {
   int rows, outputs, inner;
 };
 
-/// The products for one instruction set.
+/// Rows of weights [results, inner], `result_step` and `inner_step` floats apart, to be packed.
+struct TileWeightMatrix {
+  const float* weights;
+  int64_t result_step, inner_step;
+  int results, inner;
+};
+
+/// The products for one instruction set and precision of the operands; sums, biases and gradients of weights are fp32.
 struct TileProducts {
   const char* name;
+  Precision operands;
   int block_rows;
   void (*forward)(const TileForward&);
   void (*backward)(const TileBackward&);
   void (*weights)(const TileWeights&);
+  void (*pack)(const TileWeightMatrix&, float* packed);
+  /// A row of a tile's matrix from `values` [columns] and 0 up to the panel's end, and back.
+  void (*put_row)(const float* values, int columns, int row, float* tile);
+  void (*get_row)(const float* tile, int columns, int row, float* values);
 };
 
-/// All that this processor can run, the fastest first.
+/// All that this processor can run: those in fp32, the fastest first, then those of lower precision.
 std::vector<const TileProducts*> all_tile_products();
-/// The fastest.
-const TileProducts& tile_products();
+/// The fastest of this precision, or in fp32 where the processor has no products of it.
+const TileProducts& tile_products(Precision precision = Precision::fp32);
 
-/// Packs weights [outputs, inner] with rows `stride` apart for TileForward, and for TileBackward.
-void pack_forward(const float* weights, int64_t stride, int outputs, int inner, float* packed);
-void pack_backward(const float* weights, int64_t stride, int outputs, int inner, float* packed);
+// pack, put_row and get_row of operands in fp32.
+void pack_fp32(const TileWeightMatrix& matrix, float* packed);
+void put_row_fp32(const float* values, int columns, int row, float* tile);
+void get_row_fp32(const float* tile, int columns, int row, float* values);
 
 }  // namespace recon::cpu

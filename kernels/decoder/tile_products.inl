@@ -145,6 +145,7 @@ void weights(const TileWeights& a) {
 }  // namespace
 
 extern const TileProducts RECON_PRODUCTS;
-const TileProducts RECON_PRODUCTS = {RECON_PRODUCTS_NAME, block_rows, forward, backward, weights};
+const TileProducts RECON_PRODUCTS = {RECON_PRODUCTS_NAME, Precision::fp32, block_rows,  forward, backward, weights,
+                                     pack_fp32,           put_row_fp32,    get_row_fp32};
 
 }  // namespace recon::cpu

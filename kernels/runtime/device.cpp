@@ -32,6 +32,8 @@ std::unique_ptr<Device> Device::counting(const Device& like) {
 
 bool Device::has_cuda() { return cuda_ops() != nullptr; }
 
+std::vector<std::string> Device::cpu_report() { return cpu_ops().report(); }
+
 std::vector<std::string> Device::cuda_report() {
   const Ops* ops = cuda_ops();
   return ops ? ops->report() : std::vector<std::string>{"this build has no CUDA backend"};

@@ -58,6 +58,8 @@ class Device {
   /// Whether this build has a CUDA backend, and what it finds on this machine: devices, driver, libraries.
   static bool has_cuda();
   static std::vector<std::string> cuda_report();
+  /// The instruction sets that the decoder's products can use here, the fastest in fp32 first.
+  static std::vector<std::string> cpu_report();
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;

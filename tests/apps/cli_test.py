@@ -204,6 +204,7 @@ class CommandLine(unittest.TestCase):
         self.expect(64, "bench", "no such operation", *quick)
         self.expect(64, "bench", "--width", 0)
         self.expect(64, "bench", "--box", 15)
+        self.expect(73, "bench", "Hartley", *quick, "-o", self.path / "absent" / "bench.json")
         self.expect(66, "bench", "--compare", self.path / "absent.json")
         self.assertIn("bench -o", self.expect(65, "bench", "--compare", MODEL).stderr)
 

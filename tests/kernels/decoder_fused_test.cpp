@@ -1,5 +1,6 @@
-// The CUDA backend's products with operands of 16 bits: the fused path, and at the end the layered one, which takes all
-// other widths. Tolerances follow from the unit roundoff u of these, 2⁻⁹ for bf16 and 2⁻¹² for fp16:
+// Products with operands of 16 bits: the CUDA backend's fused path, and at the end its layered one, which takes all
+// other widths; the CPU's tiles, where the processor has such products, take both parts. Tolerances follow from the
+// unit roundoff u of these, 2⁻⁹ for bf16 and 2⁻¹² for fp16:
 //
 //   values     A layer rounds its weights and what it multiplies them with; with the last activations that makes
 //              2 L + 3 roundings on the way to a value, independent, so in quadrature, of the norm of the terms that
@@ -24,12 +25,13 @@ using namespace recon::reference;
 
 namespace {
 
-/// The device under test, or null, with a message, when it has no fused path.
-std::unique_ptr<Device> fused_device() {
-  auto device = test_device();
-  if (std::strcmp(device->ops().name, "cuda") == 0) return device;
-  MESSAGE("skipped: the fused path is the CUDA backend's");
-  return nullptr;
+/// Those of 16 bits that the device has.
+std::vector<Precision> precisions_of(const Device& device) {
+  std::vector<Precision> out;
+  for (const Precision precision : {Precision::bf16, Precision::fp16})
+    if (decodes_in(device, precision)) out.push_back(precision);
+  if (out.empty()) MESSAGE("skipped: this processor has no products with operands of 16 bits");
+  return out;
 }
 
 double roundoff(Precision precision) { return precision == Precision::bf16 ? 0x1p-9 : 0x1p-12; }
@@ -136,8 +138,6 @@ void check(const Errors& worst) {
   CHECK(worst.latents < 1);
 }
 
-constexpr Precision both[] = {Precision::bf16, Precision::fp16};
-
 /// A call of many tiles: more than a chunk of the emulator's three multiprocessors, and than its blocks at once.
 DecoderCase long_case(Precision precision, int layers) {
   Draws draws(31);
@@ -154,9 +154,8 @@ DecoderCase long_case(Precision precision, int layers) {
 }  // namespace
 
 TEST_CASE("Fused decoder: values, losses and gradients are within the rounding of 16-bit operands, relus on one side") {
-  const auto device = fused_device();
-  if (!device) return;
-  for (const Precision precision : both) {
+  const auto device = test_device();
+  for (const Precision precision : precisions_of(*device)) {
     Errors worst;
     for (uint64_t number = 0; number < shapes(18); ++number) {
       const DecoderCase c = fused_case(number, precision, false);
@@ -169,9 +168,8 @@ TEST_CASE("Fused decoder: values, losses and gradients are within the rounding o
 }
 
 TEST_CASE("Fused decoder: values, losses and gradients are within the rounding of 16-bit operands, relus on any side") {
-  const auto device = fused_device();
-  if (!device) return;
-  for (const Precision precision : both) {
+  const auto device = test_device();
+  for (const Precision precision : precisions_of(*device)) {
     Errors worst;
     for (uint64_t number = 100; number < 100 + shapes(18); ++number) {
       const DecoderCase c = fused_case(number, precision, true);
@@ -183,10 +181,9 @@ TEST_CASE("Fused decoder: values, losses and gradients are within the rounding o
 }
 
 TEST_CASE("Fused decoder: a call of several chunks of tiles is within the rounding, and the same bits twice") {
-  const auto device = fused_device();
-  if (!device) return;
+  const auto device = test_device();
   Errors worst;
-  for (const Precision precision : both)
+  for (const Precision precision : precisions_of(*device))
     for (const int layers : {0, 2}) {  // one slab a pass, and an odd number of them
       const DecoderCase c = long_case(precision, layers);
       worsen(worst, errors_of(*device, c, 0, gradient_tolerance(c)));
@@ -200,9 +197,8 @@ TEST_CASE("Fused decoder: a call of several chunks of tiles is within the roundi
 }
 
 TEST_CASE("Fused decoder: points are within the rounding of 16-bit operands") {
-  const auto device = fused_device();
-  if (!device) return;
-  for (const Precision precision : both)
+  const auto device = test_device();
+  for (const Precision precision : precisions_of(*device))
     for (uint64_t number = 200; number < 200 + shapes(12); ++number) {
       const DecoderCase c = fused_case(number, precision, true);
       const SliceProblem& p = c.problem;
@@ -252,9 +248,8 @@ void check_scaled(Device& device, DecoderCase c, bool from_loss) {
 
 TEST_CASE(
     "Fused decoder: a power of two in the loss scale, or in the given gradients, changes the gradients by itself") {
-  const auto device = fused_device();
-  if (!device) return;
-  for (const Precision precision : both)
+  const auto device = test_device();
+  for (const Precision precision : precisions_of(*device))
     for (const uint64_t number : {4, 10, 16})
       for (const bool from_loss : {false, true}) {
         INFO("case " << number);
@@ -304,9 +299,8 @@ DecoderCase layered_case(uint64_t seed, Precision precision, bool kinks) {
 }  // namespace
 
 TEST_CASE("Layered decoder: values, losses and gradients are within the rounding of 16-bit operands, of any width") {
-  const auto device = fused_device();
-  if (!device) return;
-  for (const Precision precision : both)
+  const auto device = test_device();
+  for (const Precision precision : precisions_of(*device))
     for (const bool kinks : {false, true}) {
       Errors worst;
       for (uint64_t number = 0; number < shapes(18); ++number) {
@@ -324,9 +318,8 @@ TEST_CASE("Layered decoder: values, losses and gradients are within the rounding
 
 TEST_CASE(
     "Layered decoder: a power of two in the loss scale, or in the given gradients, changes the gradients by itself") {
-  const auto device = fused_device();
-  if (!device) return;
-  for (const Precision precision : both)
+  const auto device = test_device();
+  for (const Precision precision : precisions_of(*device))
     for (const uint64_t number : {4, 7, 10}) {
       INFO("case " << number);
       check_scaled(*device, layered_case(number, precision, true), number != 7);
@@ -334,11 +327,11 @@ TEST_CASE(
 }
 
 TEST_CASE("Layered decoder: a call of several chunks is within the rounding of 16-bit operands") {
-  const auto device = fused_device();
-  if (!device) return;
+  const auto device = test_device();
   Draws draws(12);
   DecoderCase c;
   c.precision = Precision::bf16;
+  if (!decodes_in(*device, c.precision)) return;
   c.problem.shape = {.features = 1, .latent = 1, .width = 3, .layers = 1};
   fill(draws, c, 3, 6000);  // a slice across the seam
   c.problem.active = {1, 1, 1};
@@ -348,15 +341,18 @@ TEST_CASE("Layered decoder: a call of several chunks is within the rounding of 1
   check(e);
 }
 
-TEST_CASE("Layered decoder: 16 bits change nothing on a device that has fp32 only") {
-  const auto device = Device::cpu(2);
+TEST_CASE("Decoder: on the CPU 16 bits are used where the processor has such products, and change nothing elsewhere") {
+  const auto device = Device::cpu(2), one = Device::cpu(1);
   DecoderCase c;
   c.problem.shape = {.features = 5, .latent = 1, .width = 96, .layers = 1};
   Draws draws(5);
   fill(draws, c, 2, 10);
-  const DecoderGradients expected = kernel_gradients(*device, c, 0, true);
-  for (const Precision precision : both) {
+  const DecoderGradients fp32 = kernel_gradients(*device, c, 0, true);
+  CHECK(!decodes_in(*device, Precision::fp16));
+  for (const Precision precision : {Precision::bf16, Precision::fp16}) {
     c.precision = precision;
-    CHECK(kernel_gradients(*device, c, 0, true) == expected);
+    const DecoderGradients found = kernel_gradients(*device, c, 0, true);
+    CHECK((found == fp32) != decodes_in(*device, precision));
+    CHECK(kernel_gradients(*one, c, 0, true) == found);
   }
 }

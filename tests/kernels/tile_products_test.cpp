@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <bit>
+
 #include "tests/reference/compare.h"
 
 using namespace recon;
@@ -12,25 +14,43 @@ namespace {
 
 constexpr float unwritten = -55;
 
-/// A matrix of a tile, and the same in panels: whole blocks of rows beyond it are 0, all else is no number.
+/// As operands of products have it.
+float rounded(Precision precision, float value) {
+  if (precision == Precision::fp32) return value;
+  return std::bit_cast<float>((std::bit_cast<uint32_t>(value) + 0x8000u) & 0xffff0000u);
+}
+
+/// A matrix of a tile of such operands: whole blocks of rows beyond it are 0, all else is no number.
 struct Matrix {
   int rows, columns;
-  std::vector<float> values, panels;
-  Matrix(Draws& draws, int r, int c, int block)
-      : rows(r), columns(c), values(draws.normals(int64_t{r} * c)), panels(size_t(tile_floats(c)), NAN) {
-    for (int p = 0; p < panels_of(c); ++p)
-      for (int row = 0; row < (r + block - 1) / block * block; ++row)
-        for (int j = 0; j < panel_columns; ++j) {
-          const int column = p * panel_columns + j;
-          panels[size_t(p * panel_floats + row * panel_columns + j)] =
-              row < r && column < c ? values[size_t(row * c + column)] : 0.0f;
-        }
+  std::vector<float> values, tile;
+  Matrix(const TileProducts& p, Draws& draws, int r, int c)
+      : rows(r), columns(c), values(draws.normals(int64_t{r} * c)), tile(size_t(tile_floats(c)), NAN) {
+    for (float& v : values) v = rounded(p.operands, v);
+    const std::vector<float> zero(size_t(c), 0.0f);
+    for (int row = 0; row < (r + p.block_rows - 1) / p.block_rows * p.block_rows; ++row)
+      p.put_row(row < r ? values.data() + int64_t{row} * c : zero.data(), c, row, tile.data());
   }
-  double at(int row, int column) const { return double(values[size_t(row * columns + column)]); }
+  double at(int row, int column) const { return column < columns ? double(values[size_t(row * columns + column)]) : 0; }
 };
 
-double at(const std::vector<float>& panels, int row, int column) {
-  return double(panels[size_t(column / panel_columns * panel_floats + row * panel_columns + column % panel_columns)]);
+/// Row `row` of a tile's matrix, whole panels.
+std::vector<float> row_of(const TileProducts& p, const std::vector<float>& tile, int columns, int row) {
+  std::vector<float> values(size_t(panels_of(columns) * panel_columns));
+  p.get_row(tile.data(), int(values.size()), row, values.data());
+  return values;
+}
+
+std::vector<float> random_weights(const TileProducts& p, Draws& draws, int64_t count) {
+  auto w = draws.normals(count);
+  for (float& v : w) v = rounded(p.operands, v);
+  return w;
+}
+
+/// Of a value that was stored as an operand, beside the sum's own error.
+double error_of(const TileProducts& p, double value, double expected, double spread) {
+  const double stored = p.operands == Precision::fp32 ? 0 : 0x1p-8 * std::abs(expected);
+  return std::max(0.0, std::abs(value - expected) - stored) / spread;
 }
 
 struct Shape {
@@ -45,50 +65,55 @@ Shape random_shape(Draws& draws) {
 
 void check_forward(const TileProducts& products, Draws& draws, double& worst) {
   const Shape s = random_shape(draws);
-  const Matrix x(draws, s.rows, s.inner, products.block_rows);
-  const auto w = draws.normals(int64_t{s.outputs} * s.inner), b = draws.normals(s.outputs);
+  const Matrix x(products, draws, s.rows, s.inner);
+  const auto w = random_weights(products, draws, int64_t{s.outputs} * s.inner), b = draws.normals(s.outputs);
   std::vector<float> packed(size_t(packed_floats(s.outputs, s.inner))),
       bias(size_t(panels_of(s.outputs) * panel_columns)), y(size_t(tile_floats(s.outputs)), unwritten);
-  pack_forward(w.data(), s.inner, s.outputs, s.inner, packed.data());
+  products.pack({w.data(), s.inner, 1, s.outputs, s.inner}, packed.data());
   std::copy(b.begin(), b.end(), bias.begin());
-  products.forward({x.panels.data(), packed.data(), bias.data(), y.data(), s.rows, s.inner, s.outputs, s.residual});
-  for (int row = 0; row < s.rows; ++row)
-    for (int n = 0; n < panels_of(s.outputs) * panel_columns; ++n) {
+  products.forward({x.tile.data(), packed.data(), bias.data(), y.data(), s.rows, s.inner, s.outputs, s.residual});
+  for (int row = 0; row < s.rows; ++row) {
+    const auto found = row_of(products, y, s.outputs, row);
+    for (int n = 0; n < int(found.size()); ++n) {
       double sum = n < s.outputs ? double(b[size_t(n)]) + (s.residual ? x.at(row, n) : 0) : 0;
       for (int k = 0; k < s.inner && n < s.outputs; ++k) sum += x.at(row, k) * double(w[size_t(n * s.inner + k)]);
-      worst = std::max(worst, std::abs(at(y, row, n) - std::max(sum, 0.0)) / std::sqrt(double(s.inner)));
+      worst = std::max(worst, error_of(products, double(found[size_t(n)]), std::max(sum, 0.0), std::sqrt(s.inner)));
     }
+  }
 }
 
 void check_backward(const TileProducts& products, Draws& draws, double& worst) {
   const Shape s = random_shape(draws);  // outputs: columns of dy, which the sum runs over
-  const Matrix dy(draws, s.rows, s.outputs, products.block_rows), h(draws, s.rows, s.inner, products.block_rows);
-  const auto w = draws.normals(int64_t{s.outputs} * s.inner);
+  const Matrix dy(products, draws, s.rows, s.outputs), h(products, draws, s.rows, s.inner);
+  const auto w = random_weights(products, draws, int64_t{s.outputs} * s.inner);
   std::vector<float> packed(size_t(packed_floats(s.inner, s.outputs))), dx(size_t(tile_floats(s.inner)), unwritten),
       sums(size_t(panels_of(s.inner) * panel_columns), 3.0f);
-  pack_backward(w.data(), s.inner, s.outputs, s.inner, packed.data());
-  products.backward({dy.panels.data(), packed.data(), h.panels.data(), dx.data(), sums.data(), s.rows, s.outputs,
-                     s.inner, s.residual});
-  for (int k = 0; k < panels_of(s.inner) * panel_columns; ++k) {
-    double column = 3;
-    for (int row = 0; row < s.rows; ++row) {
-      double sum = k < s.inner && s.residual ? dy.at(row, k) : 0;
-      for (int n = 0; n < s.outputs && k < s.inner; ++n) sum += dy.at(row, n) * double(w[size_t(n * s.inner + k)]);
-      if (k >= s.inner || h.at(row, k) <= 0) sum = 0;
-      column += sum;
-      worst = std::max(worst, std::abs(at(dx, row, k) - sum) / std::sqrt(double(s.outputs)));
+  products.pack({w.data(), 1, s.inner, s.inner, s.outputs}, packed.data());
+  products.backward(
+      {dy.tile.data(), packed.data(), h.tile.data(), dx.data(), sums.data(), s.rows, s.outputs, s.inner, s.residual});
+  std::vector<double> columns(sums.size(), 3.0);
+  for (int row = 0; row < (s.rows + products.block_rows - 1) / products.block_rows * products.block_rows; ++row) {
+    const auto found = row_of(products, dx, s.inner, row);
+    for (int k = 0; k < int(found.size()); ++k) {
+      double sum = 0;
+      if (row < s.rows && k < s.inner && h.at(row, k) > 0) {
+        sum = s.residual ? dy.at(row, k) : 0;
+        for (int n = 0; n < s.outputs; ++n) sum += dy.at(row, n) * double(w[size_t(n * s.inner + k)]);
+      }
+      columns[size_t(k)] += sum;
+      worst = std::max(worst, error_of(products, double(found[size_t(k)]), sum, std::sqrt(s.outputs)));
     }
-    worst = std::max(worst, std::abs(double(sums[size_t(k)]) - column) / std::sqrt(double(s.outputs * s.rows)));
-    for (int row = s.rows; row % products.block_rows != 0; ++row) CHECK(at(dx, row, k) == 0);
   }
+  for (size_t k = 0; k < sums.size(); ++k)
+    worst = std::max(worst, std::abs(double(sums[k]) - columns[k]) / std::sqrt(double(s.outputs) * s.rows));
 }
 
 void check_weights(const TileProducts& products, Draws& draws, double& worst) {
   const Shape s = random_shape(draws);
-  const Matrix dy(draws, s.rows, s.outputs, 1), x(draws, s.rows, s.inner, 1);
+  const Matrix dy(products, draws, s.rows, s.outputs), x(products, draws, s.rows, s.inner);
   const int64_t stride = s.inner + draws.integer(0, 3);
   std::vector<float> dw(size_t(s.outputs * stride), 2.0f);
-  products.weights({dy.panels.data(), x.panels.data(), dw.data(), stride, s.rows, s.outputs, s.inner});
+  products.weights({dy.tile.data(), x.tile.data(), dw.data(), stride, s.rows, s.outputs, s.inner});
   for (int n = 0; n < s.outputs; ++n)
     for (int64_t k = 0; k < stride; ++k) {
       double sum = 2;
