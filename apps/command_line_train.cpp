@@ -38,9 +38,6 @@ void add_schedule(CLI::App& app, TrainOptions& o) {
       ->check(within(0, 1e9));
   add(app, "--latent-start N", s.latent_start_epoch, "epochs with one structure before the latent table moves")
       ->check(within(0, 1e6));
-  add(app, "--latent-search N", s.latent_search_every,
-      "in every N-th epoch of the first half after that, images also try the z of others; 0: never")
-      ->check(within(0, 1e6));
   add(app, "--kl-weight X", s.kl_weight, "weight of the KL term")->check(within(0, 1e6));
   add(app, "--kl-warmup N", s.kl_warmup_epochs, "epochs over which that weight rises from 0")->check(within(0, 1e6));
   choice<NoiseMode>(app, "--noise", s.noise, {{"white", NoiseMode::white}, {"shells", NoiseMode::shells}},
@@ -79,6 +76,11 @@ void add_search(CLI::App& app, TrainOptions& o) {
   add(app, "--search-every N", s.search_every, "search in every n-th of those")->check(within(1, 1e6));
   add(app, "--macro-batch N", s.macro_batch, "images searched between refreshes of the lattice")->check(within(1, 1e9));
   add(app, "--lattice-bins N", s.lattice_bins, "lattices a macro-batch when there is a latent")->check(within(1, 1e6));
+  add(app, "--joint-search N", s.joint_search_epochs,
+      "in the first N search epochs after --latent-start, images look for pose and z together")
+      ->check(within(0, 1e6));
+  add(app, "--joint-bins N", s.joint_bins, "structures along z that they are then searched against")
+      ->check(within(1, 1e6));
 }
 
 void add_input(CLI::App& app, TrainOptions& o) {
@@ -119,10 +121,11 @@ void refuse_idle_options(const CLI::App& app, const TrainOptions& o) {
   };
   refuse(search_group, o.stage.poses == PoseMode::given, "has no effect with --poses given");
   refuse("--shift-extent", o.stage.poses == PoseMode::given, "has no effect with --poses given");
-  for (const char* option : {"--latent", "--kl-", "--encoder-", "--lattice-bins", "--sweep"})
+  for (const char* option : {"--latent", "--kl-", "--encoder-", "--lattice-bins", "--joint-", "--sweep"})
     refuse(option, o.stage.model.latent == 0, "needs --zdim");
   refuse("--encoder-", o.latent == LatentSource::table, "has no effect with --latent table");
   refuse("--latent-", o.latent == LatentSource::encoder, "has no effect without --latent table");
+  refuse("--joint-", o.latent == LatentSource::encoder, "has no effect without --latent table");
   refuse("--latents", o.latent == LatentSource::encoder, "has no effect without --latent table");
   refuse("--encoding-sigma", o.stage.model.encoding != Encoding::gaussian, "is for --encoding gaussian");
   refuse("--window-", !o.run.preparation.window, "has no effect with --no-window");

@@ -44,7 +44,7 @@ TrainConfig first_stage(const TrainOptions& options, int side) {
   model.half_space = !options.full_space;
   model.seed = stage.seed;
   if (model.source != LatentSource::table || options.run.latents) stage.latent_start_epoch = 0;
-  if (model.source != LatentSource::table) stage.latent_search_every = 0;
+  if (model.source != LatentSource::table) stage.joint_search_epochs = 0;
   stage.search = search_config(options, side);
   return stage;
 }

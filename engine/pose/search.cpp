@@ -151,7 +151,7 @@ View<const int32_t> PoseSearch::image_of(int64_t images, int64_t rotations) {
 }
 
 void PoseSearch::run(SliceSource& source, SliceSource* exact, View<const float> images, View<const float> ctf,
-                     View<float> matrices, View<float> shifts) {
+                     View<float> matrices, View<float> shifts, View<float> scores) {
   expect(images.cols == pixels_.size(), "search: images must hold all pixels");
   expect(source.shared() || images.rows <= config_.chunk_images, "search: per-image slices need one chunk a call");
   const View<const Pixel> band{pixels_.data, 1, level_pixels(0)};
@@ -162,12 +162,13 @@ void PoseSearch::run(SliceSource& source, SliceSource* exact, View<const float> 
   for (int64_t first = 0; first < images.rows; first += config_.chunk_images) {
     const int64_t count = std::min<int64_t>(config_.chunk_images, images.rows - first);
     run_chunk(source, exact, images.slice_rows(first, count), ctf.empty() ? ctf : ctf.slice_rows(first, count),
-              matrices.slice_rows(first, count), shifts.slice_rows(first, count));
+              matrices.slice_rows(first, count), shifts.slice_rows(first, count),
+              scores.empty() ? best_scores_.shaped(1, count) : View<float>{scores.data + first, 1, count});
   }
 }
 
 void PoseSearch::run_chunk(SliceSource& source, SliceSource* exact, View<const float> images, View<const float> ctf,
-                           View<float> matrices, View<float> shifts) {
+                           View<float> matrices, View<float> shifts, View<float> best) {
   const int64_t count = images.rows;
   PoseNodes nodes = base_.nodes(count, true);
   View<float> scores;
@@ -213,7 +214,7 @@ void PoseSearch::run_chunk(SliceSource& source, SliceSource* exact, View<const f
     if (level < config_.subdivisions) select_level(source, nodes, scores, images, ctf, level);
   }
   count_level(nodes, config_.subdivisions, count, false);
-  finish(exact, nodes, scores, images, ctf, matrices, shifts);
+  finish(exact, nodes, scores, images, ctf, matrices, shifts, best);
 }
 
 void PoseSearch::select_level(SliceSource& source, const PoseNodes& nodes, View<float> scores, View<const float> images,
@@ -248,13 +249,13 @@ void PoseSearch::select_level(SliceSource& source, const PoseNodes& nodes, View<
 }
 
 void PoseSearch::finish(SliceSource* exact, const PoseNodes& nodes, View<float> scores, View<const float> images,
-                        View<const float> ctf, View<float> matrices, View<float> shifts) {
+                        View<const float> ctf, View<float> matrices, View<float> shifts, View<float> lowest) {
   const int64_t count = images.rows;
   PoseBest best{.nodes = nodes,
                 .scores = scores,
                 .matrices = matrices,
                 .shifts = shifts,
-                .best = best_scores_.shaped(1, count),
+                .best = lowest,
                 .shift_unit_px = shift_unit_px()};
   if (config_.finalists > 0 && exact) {
     PoseKept finalists = kept(count);

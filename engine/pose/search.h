@@ -46,10 +46,12 @@ class PoseSearch {
   PoseSearch(Device& device, const SearchConfig& config, int side, const std::vector<Pixel>& host_pixels,
              View<const Pixel> pixels);
 
-  /// images, ctf (or empty): [B, P]. Writes matrices [B, 9] and shifts [B, 2] (pixels to apply to centre the image).
-  /// `exact` scores the finalists (may be null when config.finalists = 0).
+  /// images, ctf (or empty): [B, P]. Writes matrices [B, 9] and shifts [B, 2] (pixels to apply to centre the image),
+  /// and scores [1, B] unless empty: the squared error at that pose over the full band, less what no slice changes, so
+  /// that an image's scores against two sources can be compared. `exact` scores the finalists (may be null when
+  /// config.finalists = 0).
   void run(SliceSource& source, SliceSource* exact, View<const float> images, View<const float> ctf,
-           View<float> matrices, View<float> shifts);
+           View<float> matrices, View<float> shifts, View<float> scores = {});
 
   /// Exhaustive twin for tests: every rotation of the finest level against every shift of the finest level is out of
   /// reach, so this scores all candidates of `level` at the full band.
@@ -80,11 +82,11 @@ class PoseSearch {
   PoseKept kept(int64_t images) const;
   float shift_unit_px() const;
   void run_chunk(SliceSource& source, SliceSource* exact, View<const float> images, View<const float> ctf,
-                 View<float> matrices, View<float> shifts);
+                 View<float> matrices, View<float> shifts, View<float> best);
   void select_level(SliceSource& source, const PoseNodes& nodes, View<float> scores, View<const float> images,
                     View<const float> ctf, int level);
   void finish(SliceSource* exact, const PoseNodes& nodes, View<float> scores, View<const float> images,
-              View<const float> ctf, View<float> matrices, View<float> shifts);
+              View<const float> ctf, View<float> matrices, View<float> shifts, View<float> lowest);
   void count_level(const PoseNodes& nodes, int level, int64_t images, bool selected);
   View<const int32_t> image_of(int64_t images, int64_t rotations);
 

@@ -28,10 +28,7 @@ struct TrainConfig {
   int average_steps = 0;  ///< running average of the weights over about so many steps, used for results; 0: none
   double kl_weight = 1;
   int latent_start_epoch = 0;  ///< before it every z of the table is 0: poses are found for one structure first
-  /// Every so many epochs in the first half after that, each image of the table also tries the z of some others and
-  /// takes the best: a gradient alone does not lead it past the others. 0: never.
-  int latent_search_every = 0;
-  int kl_warmup_epochs = 0;  ///< KL weight rises linearly from 0 over so many epochs
+  int kl_warmup_epochs = 0;    ///< KL weight rises linearly from 0 over so many epochs
   NoiseMode noise = NoiseMode::white;
   double train_band = 0;  ///< loss over |k| <= band (1/D); 0: D/2
 
@@ -45,8 +42,13 @@ struct TrainConfig {
   int band_hold_epochs = 0;    ///< the band is let in after so many search epochs at band_start,
   int band_epochs = 0;         ///< linearly over so many more (frequency marching over epochs)
   int lattice_bins = 10;       ///< lattices a macro-batch when there is a latent
-  int starts = 1;              ///< random starts (seeds one after the other) that race; the one of lowest loss goes on
-  int race_epochs = 0;         ///< search epochs of the race; 0: by the number of images
+  /// In so many of the first search epochs after latent_start_epoch, images are searched against the structures of all
+  /// bins of z and take the best pose with the z of the table that it was found at: an image whose pose is far off, or
+  /// that stands at the wrong end of the latent, comes back by neither alone.
+  int joint_search_epochs = 0;
+  int joint_bins = 5;   ///< bins of z in those
+  int starts = 1;       ///< random starts (seeds one after the other) that race; the one of lowest loss goes on
+  int race_epochs = 0;  ///< search epochs of the race; 0: by the number of images
   uint64_t seed = 0;
 };
 

@@ -30,9 +30,8 @@ void rehearse(Trainer& trainer) {
   const int last = c.epochs - 1, searched = c.random_pose_epochs + std::max(c.search_epochs, 1) - 1;
   std::set<int> epochs = {last};
   if (c.poses == PoseMode::search)
-    for (const int epoch : {0, c.random_pose_epochs, searched, c.latent_start_epoch})
+    for (const int epoch : {0, c.random_pose_epochs, searched, c.latent_start_epoch, trainer.first_joint_epoch()})
       epochs.insert(std::clamp(epoch, 0, last));
-  if (c.latent_search_every > 0) epochs.insert(std::clamp(c.latent_start_epoch + c.latent_search_every, 0, last));
   for (const int epoch : epochs) {
     trainer.restore({.epoch = epoch});
     trainer.step_group();

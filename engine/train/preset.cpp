@@ -28,8 +28,8 @@ TrainConfig preset_config(Preset preset, int side) {
     config.final_learning_rate = 0.1;
     config.epochs = 40;
     config.latent_start_epoch = 5;
-    config.latent_search_every = 4;
     config.search_every = 2;
+    config.joint_search_epochs = 5;
     return config;
   }
   config.model.decoder_layers = 4;

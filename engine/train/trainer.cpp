@@ -132,7 +132,6 @@ bool Trainer::step_group() {
   auto start = Clock::now();
   if (now == Stage::random) random_poses(images);
   if (now == Stage::search) search_group(images);
-  if (searches_latents(epoch_)) search_latents(images);
   report_.search_seconds += seconds_since(start);
   start = Clock::now();
   train_group(images);

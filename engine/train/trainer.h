@@ -59,6 +59,8 @@ class Trainer {
 
   /// Images of a macro-batch: what step_group takes at a time.
   int64_t group_images() const;
+  /// The first epoch after latent_start_epoch that searches poses; the number of epochs when none does.
+  int first_joint_epoch() const;
 
   /// Position in the run: with the model's parameters, the poses and the noise weights, all there is to save.
   struct Progress {
@@ -89,15 +91,18 @@ class Trainer {
   void settle() const;
   void random_poses(const std::vector<int32_t>& images);
   void search_group(const std::vector<int32_t>& images);
+  struct SearchInput;
+  SearchInput search_input(const std::vector<int32_t>& images);
   void search_images(SliceSource& source, const std::vector<int32_t>& images);
   void search_with_latents(const std::vector<int32_t>& images);
+  bool searches_jointly() const;
+  void search_jointly(const std::vector<int32_t>& images, const std::vector<float>& z);
+  void search_at(std::span<const float> z, const SearchInput& input, View<float> matrices, View<float> shifts,
+                 View<float> scores);
   void train_group(const std::vector<int32_t>& images);
   std::vector<int32_t> schedule_row(std::span<const int32_t> images, std::span<const int32_t> rows, int64_t pixels);
   void issue_step(Step& step);
   void load_minibatch(Step& step);
-  bool searches_latents(int epoch) const;
-  void search_latents(const std::vector<int32_t>& images);
-  void search_latents(std::span<const int32_t> images, const std::vector<float>& all);
   void load_target(View<const int32_t> images, View<const int32_t> rows, View<const float> shifts,
                    View<const Pixel> pixels, View<float> target, View<float> ctf);
   void load_ctf(View<const int32_t> rows, View<const Pixel> pixels, View<float> out);

@@ -8,9 +8,39 @@
 #include "kernels/table/table.h"
 
 namespace recon {
+namespace {
+
+/// The mean of some points [N, width].
+std::vector<float> centre_of(const std::vector<float>& points, size_t width, const std::vector<int32_t>& members) {
+  std::vector<float> centre(width, 0.0f);
+  for (const int32_t i : members)
+    for (size_t j = 0; j < width; ++j)
+      centre[j] += points[static_cast<size_t>(i) * width + j] / static_cast<float>(members.size());
+  return centre;
+}
+
+}  // namespace
+
 double Trainer::search_band(int epoch) const {
   const double limit = band(epoch);
   return config_.search.band_max > 0 ? std::min(config_.search.band_max, limit) : limit;
+}
+
+/// What slices are compared with.
+struct Trainer::SearchInput {
+  Buffer<int32_t> rows;       ///< [1, B] images
+  Buffer<float> pixels, ctf;  ///< [B, P]; ctf may be empty
+};
+
+Trainer::SearchInput Trainer::search_input(const std::vector<int32_t>& images) {
+  Device& d = *device_;
+  const auto count = static_cast<int64_t>(images.size());
+  SearchInput input{Buffer<int32_t>(d, images), Buffer<float>(d, count, data_->pixel_count()), {}};
+  const Buffer<int32_t> places(d, window_->rows(images));
+  if (!data_->ctf.empty() || config_.noise != NoiseMode::white)
+    input.ctf = Buffer<float>(d, count, data_->pixel_count());
+  load_target(input.rows.view(), places.view(), {}, data_->pixels.view(), input.pixels.view(), input.ctf.view());
+  return input;
 }
 
 void Trainer::search_group(const std::vector<int32_t>& images) {
@@ -26,6 +56,7 @@ void Trainer::search_group(const std::vector<int32_t>& images) {
 
 void Trainer::search_with_latents(const std::vector<int32_t>& images) {
   const std::vector<float> z = group_latents(images);
+  if (searches_jointly()) return search_jointly(images, z);
   const auto width = static_cast<size_t>(config_.model.latent);
   if (config_.source == SourceMode::exact) {
     const auto chunk = static_cast<size_t>(search_->config().chunk_images);
@@ -41,31 +72,98 @@ void Trainer::search_with_latents(const std::vector<int32_t>& images) {
   }
   for (const auto& members :
        cluster(z, config_.model.latent, epoch_ < config_.latent_start_epoch ? 1 : config_.lattice_bins)) {
-    std::vector<float> centre(width, 0.0f);
     std::vector<int32_t> some;
-    for (const int32_t i : members) {
-      some.push_back(images[static_cast<size_t>(i)]);
-      for (size_t j = 0; j < width; ++j)
-        centre[j] += z[static_cast<size_t>(i) * width + j] / static_cast<float>(members.size());
-    }
-    lattice_->refresh(centre, search_->config().band_max + 2);
+    for (const int32_t i : members) some.push_back(images[static_cast<size_t>(i)]);
+    lattice_->refresh(centre_of(z, width, members), search_->config().band_max + 2);
     search_images(*lattice_, some);
+  }
+}
+
+int Trainer::first_joint_epoch() const {
+  int epoch = std::min(std::max(config_.latent_start_epoch, config_.random_pose_epochs - 1) + 1, config_.epochs);
+  while (epoch < config_.epochs && stage(epoch) != Stage::search) ++epoch;
+  return epoch;
+}
+
+bool Trainer::searches_jointly() const {
+  const int first = first_joint_epoch();
+  int searched = 0;
+  for (int epoch = first; epoch < epoch_; ++epoch) searched += stage(epoch) == Stage::search;
+  return epoch_ >= first && searched < config_.joint_search_epochs && config_.model.source == LatentSource::table &&
+         config_.latent_learning_rate > 0;
+}
+
+void Trainer::search_jointly(const std::vector<int32_t>& images, const std::vector<float>& z) {
+  Device& d = *device_;
+  const int width = config_.model.latent;
+  const auto bins = cluster(z, width, config_.joint_bins);
+  const auto count = static_cast<int64_t>(images.size()), all = static_cast<int64_t>(bins.size());
+  const SearchInput input = search_input(images);
+  Buffer<float> matrices(d, all * count, 9), shifts(d, all * count, 2), scores(d, all, count);
+  std::vector<float> latents;  // the bins' centres, then the images' own
+  std::vector<int64_t> bin_of(images.size());
+  for (int64_t bin = 0; bin < all; ++bin) {
+    const auto& members = bins[static_cast<size_t>(bin)];
+    for (const int32_t i : members) bin_of[static_cast<size_t>(i)] = bin;
+    const std::vector<float> centre = centre_of(z, static_cast<size_t>(width), members);
+    latents.insert(latents.end(), centre.begin(), centre.end());
+    search_at(centre, input, matrices.rows(bin * count, count), shifts.rows(bin * count, count), scores.rows(bin, 1));
+  }
+  latents.insert(latents.end(), z.begin(), z.end());
+  const std::vector<float> found = scores.download();
+  std::vector<int32_t> best_pose, best_latent;
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t best = 0;
+    for (int64_t bin = 1; bin < all; ++bin)
+      if (found[static_cast<size_t>(bin * count + i)] < found[static_cast<size_t>(best * count + i)]) best = bin;
+    best_pose.push_back(static_cast<int32_t>(best * count + i));
+    best_latent.push_back(static_cast<int32_t>(best == bin_of[static_cast<size_t>(i)] ? all + i : best));
+  }
+  const auto keep = [&](const Buffer<float>& from, const std::vector<int32_t>& which, View<float> to) {
+    const Buffer<int32_t> rows(d, which);
+    const Buffer<float> chosen(d, count, from.view().cols);
+    gather_rows(d, GatherRows{.from = from.view(), .rows = rows.view(), .to = chosen.view()});
+    scatter_rows(d, ScatterRows{.from = chosen.view(), .rows = input.rows.view(), .to = to});
+  };
+  keep(matrices, best_pose, matrices_.view());
+  keep(shifts, best_pose, shifts_.view());
+  Buffer<float> candidates(d, all + count, width);
+  candidates.upload(latents);
+  keep(candidates, best_latent, model_->table().values.view());
+}
+
+/// Searches all images against the structure at one z.
+void Trainer::search_at(std::span<const float> z, const SearchInput& input, View<float> matrices, View<float> shifts,
+                        View<float> scores) {
+  if (lattice_) {
+    lattice_->refresh({z.begin(), z.end()}, search_->config().band_max + 2);
+    return search_->run(*lattice_, nullptr, input.pixels.view(), input.ctf.view(), matrices, shifts, scores);
+  }
+  const int64_t all = input.pixels.view().rows, chunk = search_->config().chunk_images;
+  std::vector<float> repeated;
+  for (int64_t i = 0; i < std::min(all, chunk); ++i) repeated.insert(repeated.end(), z.begin(), z.end());
+  Buffer<float> latents(*device_, std::min(all, chunk), static_cast<int64_t>(z.size()));
+  latents.upload(repeated);
+  for (int64_t first = 0; first < all; first += chunk) {
+    const int64_t count = std::min(chunk, all - first);
+    ExactSource source(*model_, latents.rows(0, count));
+    search_->run(source, nullptr, input.pixels.rows(first, count),
+                 input.ctf.empty() ? View<float>{} : input.ctf.rows(first, count), matrices.slice_rows(first, count),
+                 shifts.slice_rows(first, count), {scores.data + first, 1, count});
   }
 }
 
 void Trainer::search_images(SliceSource& source, const std::vector<int32_t>& images) {
   Device& d = *device_;
   const auto count = static_cast<int64_t>(images.size());
-  const Buffer<int32_t> rows(d, images), places(d, window_->rows(images));
-  Buffer<float> pixels(d, count, data_->pixel_count()), ctf, matrices(d, count, 9), shifts(d, count, 2), latents;
-  if (!data_->ctf.empty() || config_.noise != NoiseMode::white) ctf = Buffer<float>(d, count, data_->pixel_count());
-  load_target(rows.view(), places.view(), {}, data_->pixels.view(), pixels.view(), ctf.view());
+  const SearchInput input = search_input(images);
+  const Buffer<float> matrices(d, count, 9), shifts(d, count, 2);
   // Finalists are scored exactly with the decoder itself; with a latent the lattice's own z stands in for the image's.
   ExactSource exact(*model_);
   search_->run(source, config_.source == SourceMode::lattice && config_.model.latent == 0 ? &exact : nullptr,
-               pixels.view(), ctf.view(), matrices.view(), shifts.view());
-  scatter_rows(d, ScatterRows{.from = matrices.view(), .rows = rows.view(), .to = matrices_.view()});
-  scatter_rows(d, ScatterRows{.from = shifts.view(), .rows = rows.view(), .to = shifts_.view()});
+               input.pixels.view(), input.ctf.view(), matrices.view(), shifts.view());
+  scatter_rows(d, ScatterRows{.from = matrices.view(), .rows = input.rows.view(), .to = matrices_.view()});
+  scatter_rows(d, ScatterRows{.from = shifts.view(), .rows = input.rows.view(), .to = shifts_.view()});
 }
 
 std::optional<double> Trainer::lattice_error() {

@@ -20,7 +20,6 @@ enum class Purpose : uint32_t {
   encoding = 11,
   model = 12,
   clustering = 13,
-  latent_search = 14,
   test = 100,
 };
 
