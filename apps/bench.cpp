@@ -12,7 +12,7 @@
 namespace recon::apps {
 namespace {
 
-constexpr const char* precision_names[] = {"fp32", "bf16", "fp16"};
+constexpr const char* precision_names[] = {"fp32", "bf16", "fp16", "tf32"};
 
 std::string time_text(double seconds) {
   char text[32];

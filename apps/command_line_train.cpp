@@ -21,9 +21,10 @@ void add_network(CLI::App& app, TrainOptions& o) {
                    "positional encoding");
   add(app, "--encoding-frequencies E", m.encoding_per_axis, "frequencies an axis; 0: box/2")->check(within(0, 65536));
   add(app, "--encoding-sigma S", m.encoding_sigma, "of gaussian encoding, in box/2")->check(within(tiny, huge));
-  choice<Precision>(app, "--precision", m.precision,
-                    {{"fp32", Precision::fp32}, {"bf16", Precision::bf16}, {"fp16", Precision::fp16}},
-                    "operands of products on a GPU: the decoder's, and those of the search's base grid");
+  choice<Precision>(
+      app, "--precision", m.precision,
+      {{"fp32", Precision::fp32}, {"tf32", Precision::tf32}, {"bf16", Precision::bf16}, {"fp16", Precision::fp16}},
+      "operands of the decoder's products, on a GPU also of the search's base grid; CPU: fp32, bf16");
 }
 
 void add_schedule(CLI::App& app, TrainOptions& o) {
@@ -78,6 +79,9 @@ void add_search(CLI::App& app, TrainOptions& o) {
   add(app, "--lattice-bins N", s.lattice_bins, "lattices a macro-batch when there is a latent")->check(within(1, 1e6));
   add(app, "--joint-search N", s.joint_search_epochs,
       "in the first N search epochs after --latent-start, images look for pose and z together")
+      ->check(within(0, 1e6));
+  add(app, "--restart-epoch N", s.restart_epoch,
+      "epoch at which network and latents begin anew, with the poses found; 0: never")
       ->check(within(0, 1e6));
   add(app, "--joint-bins N", s.joint_bins, "structures along z that they are then searched against")
       ->check(within(1, 1e6));

@@ -2,6 +2,7 @@
 """Trains the paper's decoder from given poses in PyTorch: the figure that `reconstruct train --poses given` is held to.
 
     /usr/bin/python3 bench/pytorch_baseline.py particles.star --epochs 3 --max-images 300 --lr 5e-4
+    python3 bench/pytorch_baseline.py particles.star --device cuda --precision bf16 --compile
 
 The method is the engine's: slices of the Hartley volume at R^T (x, y, 0), geometric positional encoding, a residual
 ReLU decoder (input layer, `--layers` hidden ones relu(Wh + b + h), output layer), images shifted by their known
@@ -14,10 +15,15 @@ The settings are the fastest found for eager PyTorch on a CPU, and each can be u
                       0 takes the whole batch (about 32,000 rows at D = 64)
   --split chunks      each thread takes chunks of its own; ops: PyTorch's threads share every operation
   --keep-memory       freed memory stays with the process instead of being faulted in again (glibc)
-Images are shifted before the clock starts. Needs numpy and PyTorch 1.13 or newer (.ci/setup peers).
+With --device cuda all images lie on the device, a batch goes through the network in one piece, and nothing waits for the
+device within an epoch. --precision takes tf32 products, or automatic mixed precision in bf16 or fp16 (with gradients
+scaled); --compile hands the network to PyTorch's compiler; --pad widens the encoding with zeros to whole multiples.
+Images are shifted before the clock starts. Needs numpy and PyTorch 1.13 or newer (.ci/setup peers); 2.3 or newer for
+--compile and --precision fp16.
 """
 
 import argparse
+import contextlib
 import ctypes
 import json
 import math
@@ -126,12 +132,27 @@ def hartley_pixels(images, shifts, mask, frequencies):
     return (np.cos(phase) * transform + np.sin(phase) * transform[:, ::-1]).astype(np.float32)
 
 
-def encode(coordinates, box):
-    """Waves of lengths 1 ... 2/D, geometrically spaced: [rows, 3] -> [rows, 6 (D/2)], sines before cosines an axis."""
+def encode(coordinates, box, columns):
+    """Waves of lengths 1 ... 2/D, geometrically spaced: [rows, 3] -> [rows, 6 (D/2)], sines before cosines an axis, and
+    zeros up to `columns`."""
     count = box // 2
-    waves = math.pi * box * (2 / box) ** (torch.arange(count, dtype=torch.float32) / (count - 1))
-    angles = coordinates.unsqueeze(-1) * waves
-    return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(1)
+    steps = torch.arange(count, dtype=torch.float32, device=coordinates.device)
+    angles = coordinates.unsqueeze(-1) * (math.pi * box * (2 / box) ** (steps / (count - 1)))
+    encoded = torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(1)
+    return functional.pad(encoded, (0, columns - encoded.shape[1])) if columns > encoded.shape[1] else encoded
+
+
+class NoScaler:
+    """Stands where torch.amp.GradScaler is not wanted."""
+
+    def scale(self, loss):
+        return loss
+
+    def step(self, optimizer):
+        optimizer.step()
+
+    def update(self):
+        pass
 
 
 class Decoder(nn.Module):
@@ -159,8 +180,9 @@ class Decoder(nn.Module):
         return self.last(h).squeeze(-1)
 
 
-def train_step(model, optimizer, plane, turns, targets, box, chunk, run_all=map):
-    """One Adam step on [batch, 3, 3] rotations and [batch, pixels] targets; returns the loss before it."""
+def train_step(model, network, optimizer, scaler, cast, plane, turns, targets, box, chunk, run_all=map):
+    """One Adam step on [batch, 3, 3] rotations and [batch, pixels] targets; returns the loss before it. `network` is the
+    model, or what a compiler made of it."""
     with torch.no_grad():
         rows = (plane @ turns[:, :2, :]).flatten(0, 1)  # (x, y) times the first two rows of R: R^T (x, y, 0)
         targets = targets.flatten()
@@ -172,14 +194,17 @@ def train_step(model, optimizer, plane, turns, targets, box, chunk, run_all=map)
     def run(first):
         part = slice(first, first + (chunk or len(rows)))
         with torch.no_grad():
-            encoded = encode(rows[part], box)
-        loss = functional.mse_loss(model(encoded, leaves), targets[part], reduction="sum") / len(rows)
-        loss.backward()
-        return loss.item()
+            encoded = encode(rows[part], box, model.first.in_features)
+        with cast():
+            out = network(encoded, leaves)
+        loss = functional.mse_loss(out.float(), targets[part], reduction="sum") / len(rows)
+        scaler.scale(loss).backward()
+        return loss.detach()
 
     total = sum(run_all(run, range(0, len(rows), chunk or len(rows))))
     torch.autograd.backward(folded, [leaf.grad for leaf in leaves])
-    optimizer.step()
+    scaler.step(optimizer)
+    scaler.update()
     return total
 
 
@@ -213,12 +238,22 @@ def arguments():
     parser.add_argument("--lr", type=float, default=1e-4, help="Adam's step size (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--precision", choices=("fp32", "tf32", "bf16", "fp16"), default="fp32")
+    parser.add_argument("--compile", action="store_true", help="torch.compile")
+    parser.add_argument("--pad", type=int, default=1, help="columns of the encoding: multiples of it (default: 1)")
     parser.add_argument("--residual", choices=("folded", "inplace", "plain"), default="folded")
-    parser.add_argument("--split", choices=("chunks", "ops"), default="chunks")
-    parser.add_argument("--chunk", type=int, default=1024, help="rows at once, 0: all (default: %(default)s)")
+    parser.add_argument("--split", choices=("chunks", "ops"), help="(default: chunks; with cuda: ops)")
+    parser.add_argument("--chunk", type=int, help="rows at once, 0: all (default: 1024; with cuda: 0)")
     parser.add_argument("--keep-memory", type=int, choices=(0, 1), default=1)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
-    return parser.parse_args()
+    options = parser.parse_args()
+    on_cpu = options.device == "cpu"
+    options.split = options.split or ("chunks" if on_cpu else "ops")
+    options.chunk = options.chunk if options.chunk is not None else 1024 if on_cpu else 0
+    if on_cpu and options.precision in ("tf32", "fp16"):
+        parser.error(f"--precision {options.precision} is for --device cuda")
+    return options
 
 
 def main():
@@ -232,18 +267,29 @@ def main():
     images, turns, shifts = load(options.star, options.max_images)
     box = images.shape[1]
     mask, frequencies = lattice(box)
-    targets = torch.from_numpy(hartley_pixels(images, shifts, mask, frequencies))
-    turns = torch.from_numpy(turns.astype(np.float32))
-    plane = torch.from_numpy(frequencies.astype(np.float32))
-    model = Decoder(6 * (box // 2), options.width, options.layers, options.residual)
+    device = torch.device(options.device)
+    targets = torch.from_numpy(hartley_pixels(images, shifts, mask, frequencies)).to(device)
+    turns = torch.from_numpy(turns.astype(np.float32)).to(device)
+    plane = torch.from_numpy(frequencies.astype(np.float32)).to(device)
+    inputs = -(-6 * (box // 2) // options.pad) * options.pad
+    model = Decoder(inputs, options.width, options.layers, options.residual).to(device)
+    network = torch.compile(model) if options.compile else model
     optimizer = torch.optim.Adam(model.parameters(), lr=options.lr)
+    torch.backends.cuda.matmul.allow_tf32 = options.precision == "tf32"
+    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(options.precision)
+    scaler = torch.amp.GradScaler() if options.precision == "fp16" else NoScaler()
+
+    def cast():
+        return torch.autocast(options.device, half) if half else contextlib.nullcontext()
 
     seconds, cpu_seconds, losses = [], [], []
     for epoch in range(options.epochs):
         start, cpu_start, total = time.perf_counter(), time.process_time(), 0.0
-        for batch in torch.randperm(len(targets)).split(options.batch):
-            loss = train_step(model, optimizer, plane, turns[batch], targets[batch], box, options.chunk, run_all)
-            total += loss * len(batch)
+        for batch in torch.randperm(len(targets), device=device).split(options.batch):
+            loss = train_step(model, network, optimizer, scaler, cast, plane, turns[batch], targets[batch], box,
+                              options.chunk, run_all)
+            total = total + loss * len(batch)
+        total = float(total)  # waits for the device
         seconds.append(time.perf_counter() - start)
         cpu_seconds.append(time.process_time() - cpu_start)
         losses.append(total / len(targets))
@@ -253,6 +299,8 @@ def main():
 
     result = {
         "torch": torch.__version__, "threads": options.threads, "split": options.split,
+        "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
+        "precision": options.precision, "compiled": options.compile, "inputs": inputs,
         "residual": options.residual, "chunk": options.chunk,
         "images": len(targets), "box": box, "pixels_per_image": int(mask.sum()),
         "layers": options.layers, "width": options.width, "batch": options.batch, "lr": options.lr,

@@ -28,8 +28,10 @@ std::vector<Candidate> training_step_candidates(Device& device, const Size& s) {
   config.epochs = 1 << 20, config.batch = s.batch;
   const auto rotations = reference::random_rotations(draws, count);
   std::vector<Candidate> out;
-  for (const auto& [name, precision] :
-       {std::pair{"fp32", Precision::fp32}, {"fp16", Precision::fp16}, {"bf16", Precision::bf16}}) {
+  for (const auto& [name, precision] : {std::pair{"fp32", Precision::fp32},
+                                        {"tf32", Precision::tf32},
+                                        {"fp16", Precision::fp16},
+                                        {"bf16", Precision::bf16}}) {
     if (!decodes_in(device, precision)) continue;
     config.model.precision = precision;
     Trainer& trainer = *m->trainers.emplace_back(std::make_unique<Trainer>(device, m->data, config));

@@ -38,25 +38,29 @@ struct Variants {
 
 constexpr int checked_layers = 2;  ///< of the small case that is compared with the definition (operations.cpp)
 
+/// Unit roundoff of operands.
+inline double roundoff(Precision p) {
+  return p == Precision::fp32 ? 0x1p-24 : p == Precision::bf16 ? 0x1p-9 : p == Precision::fp16 ? 0x1p-12 : 0x1p-11;
+}
+
 /// Of values through the decoder: operands are rounded on the way 2 L + 3 times, in quadrature, and a factor of 2 for
 /// what the layers before add (tests/kernels/decoder_fused_test.cpp). In fp32 a chain of L + 2 sums of a few hundred
 /// products: a few 2⁻²⁴ √n each.
 inline double value_tolerance(Precision p) {
-  const double roundoff = p == Precision::bf16 ? 0x1p-9 : 0x1p-12;
-  return p == Precision::fp32 ? 2e-5 : 2 * roundoff * std::sqrt(3.0 * checked_layers + 4);
+  return p == Precision::fp32 ? 2e-5 : 2 * roundoff(p) * std::sqrt(3.0 * checked_layers + 4);
 }
 /// The same on the way back, and relus that fall on the other side.
 inline double gradient_tolerance(Precision p) {
-  const double layers = checked_layers, roundoff = p == Precision::bf16 ? 0x1p-9 : 0x1p-12;
+  const double layers = checked_layers;
   return p == Precision::fp32 ? 2e-5
-                              : 2 * roundoff * std::sqrt(4 * layers + 6) +
-                                    std::sqrt(1.2 * roundoff * (layers + 1) * std::sqrt(2 * layers + 2));
+                              : 2 * roundoff(p) * std::sqrt(4 * layers + 6) +
+                                    std::sqrt(1.2 * roundoff(p) * (layers + 1) * std::sqrt(2 * layers + 2));
 }
 
 /// The fastest of large copies (bytes read and written a second) and of large matrix products (flops a second).
 struct Ceilings {
   double bytes_per_s = 0;
-  double flops_per_s[3] = {};  ///< by Precision
+  double flops_per_s[4] = {};  ///< by Precision
 };
 
 /// The best of a few runs that do `work` each, in units of it a second.

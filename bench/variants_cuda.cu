@@ -44,6 +44,7 @@ void add_decoder(Variants& v, const std::string& name, Precision precision, bool
 Variants cuda_variants() {
   Variants v;
   add_decoder(v, "layers, fp32", Precision::fp32, false);
+  add_decoder(v, "layers, tf32", Precision::tf32, false);
   for (const auto& [precision, name] : {std::pair{Precision::fp16, "fp16"}, {Precision::bf16, "bf16"}}) {
     add_decoder(v, std::string("layers, ") + name, precision, false);
     add_decoder(v, std::string("fused, ") + name, precision, true);
@@ -75,13 +76,13 @@ Ceilings cuda_ceilings(Device& device) {
   Ceilings c;
   const size_t bytes = size_t(from.size()) * 4;
   c.bytes_per_s = best_rate(device, 2.0 * double(bytes), [&] { queue.copy(to.view().data, from.view().data, bytes); });
-  for (const Precision p : {Precision::fp32, Precision::bf16, Precision::fp16})
+  for (const Precision p : {Precision::fp32, Precision::tf32, Precision::bf16, Precision::fp16})
     c.flops_per_s[static_cast<int>(p)] = best_rate(device, 2.0 * double(n * n * n), [&] {
       queue.gemm(cuda::Gemm{.m = n,
                             .n = n,
                             .k = n,
                             .operands = p,
-                            .results = p,
+                            .results = sixteen_bits(p) ? p : Precision::fp32,
                             .a = from.view().data,
                             .lda = n,
                             .b = from.view().data,

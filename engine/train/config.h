@@ -15,6 +15,8 @@ enum class NoiseMode {
   shells,  ///< one σ² a shell of |k|, estimated from the residuals after every epoch with fixed poses
 };
 
+inline constexpr int restart_hold_epochs = 5;
+
 /// One stage of a run: a model trained for some epochs on the prepared images (paper §3.3, §5.1).
 struct TrainConfig {
   ModelConfig model;
@@ -46,7 +48,11 @@ struct TrainConfig {
   /// bins of z and take the best pose with the z of the table that it was found at: an image whose pose is far off, or
   /// that stands at the wrong end of the latent, comes back by neither alone.
   int joint_search_epochs = 0;
-  int joint_bins = 5;   ///< bins of z in those
+  int joint_bins = 5;  ///< bins of z in those
+  /// Before this epoch network and latents begin anew, with the poses found: what the latents learned while poses were
+  /// far off stays in them. Poses are kept for restart_hold_epochs, and joint search begins again after those. 0:
+  /// never.
+  int restart_epoch = 0;
   int starts = 1;       ///< random starts (seeds one after the other) that race; the one of lowest loss goes on
   int race_epochs = 0;  ///< search epochs of the race; 0: by the number of images
   uint64_t seed = 0;

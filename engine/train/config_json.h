@@ -20,8 +20,10 @@ NLOHMANN_JSON_SERIALIZE_ENUM(NoiseMode, {{NoiseMode::white, "white"}, {NoiseMode
 NLOHMANN_JSON_SERIALIZE_ENUM(CtfMode,
                              {{CtfMode::none, "none"}, {CtfMode::model, "model"}, {CtfMode::phase_flip, "phase-flip"}})
 
-NLOHMANN_JSON_SERIALIZE_ENUM(Precision,
-                             {{Precision::fp32, "fp32"}, {Precision::bf16, "bf16"}, {Precision::fp16, "fp16"}})
+NLOHMANN_JSON_SERIALIZE_ENUM(Precision, {{Precision::fp32, "fp32"},
+                                         {Precision::bf16, "bf16"},
+                                         {Precision::fp16, "fp16"},
+                                         {Precision::tf32, "tf32"}})
 
 // What a run's config.json of an earlier version does not name keeps its default.
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ModelConfig, side, latent, source, decoder_layers, decoder_width,
@@ -34,8 +36,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TrainConfig, model, poses, epochs, batch, lea
                                    latent_learning_rate, final_learning_rate, average_steps, kl_weight,
                                    latent_start_epoch, kl_warmup_epochs, noise, train_band, search, source,
                                    random_pose_epochs, search_epochs, search_every, macro_batch, band_start,
-                                   band_hold_epochs, band_epochs, lattice_bins, joint_search_epochs, joint_bins, starts,
-                                   race_epochs, seed)
+                                   band_hold_epochs, band_epochs, lattice_bins, joint_search_epochs, joint_bins,
+                                   restart_epoch, starts, race_epochs, seed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PreparationConfig, window, window_inner, window_outer, invert, ctf,
                                                 band, half_precision)
 

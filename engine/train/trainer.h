@@ -59,7 +59,7 @@ class Trainer {
 
   /// Images of a macro-batch: what step_group takes at a time.
   int64_t group_images() const;
-  /// The first epoch after latent_start_epoch that searches poses; the number of epochs when none does.
+  /// The first epoch that searches for pose and z together; the number of epochs when none does.
   int first_joint_epoch() const;
 
   /// Position in the run: with the model's parameters, the poses and the noise weights, all there is to save.
@@ -95,7 +95,8 @@ class Trainer {
   SearchInput search_input(const std::vector<int32_t>& images);
   void search_images(SliceSource& source, const std::vector<int32_t>& images);
   void search_with_latents(const std::vector<int32_t>& images);
-  bool searches_jointly() const;
+  int latents_began(int epoch) const;
+  bool searches_jointly(int epoch) const;
   void search_jointly(const std::vector<int32_t>& images, const std::vector<float>& z);
   void search_at(std::span<const float> z, const SearchInput& input, View<float> matrices, View<float> shifts,
                  View<float> scores);

@@ -56,7 +56,7 @@ void Trainer::search_group(const std::vector<int32_t>& images) {
 
 void Trainer::search_with_latents(const std::vector<int32_t>& images) {
   const std::vector<float> z = group_latents(images);
-  if (searches_jointly()) return search_jointly(images, z);
+  if (searches_jointly(epoch_)) return search_jointly(images, z);
   const auto width = static_cast<size_t>(config_.model.latent);
   if (config_.source == SourceMode::exact) {
     const auto chunk = static_cast<size_t>(search_->config().chunk_images);
@@ -79,18 +79,26 @@ void Trainer::search_with_latents(const std::vector<int32_t>& images) {
   }
 }
 
-int Trainer::first_joint_epoch() const {
-  int epoch = std::min(std::max(config_.latent_start_epoch, config_.random_pose_epochs - 1) + 1, config_.epochs);
-  while (epoch < config_.epochs && stage(epoch) != Stage::search) ++epoch;
-  return epoch;
+/// The epoch in which the latents of `epoch` began to move, or will.
+int Trainer::latents_began(int epoch) const {
+  if (config_.restart_epoch > 0 && epoch >= config_.restart_epoch) return config_.restart_epoch;
+  return std::max(config_.latent_start_epoch, config_.random_pose_epochs - 1);
 }
 
-bool Trainer::searches_jointly() const {
-  const int first = first_joint_epoch();
+bool Trainer::searches_jointly(int epoch) const {
+  const int began = latents_began(epoch);
+  if (stage(epoch) != Stage::search || epoch <= began || config_.model.source != LatentSource::table ||
+      config_.latent_learning_rate == 0)
+    return false;
   int searched = 0;
-  for (int epoch = first; epoch < epoch_; ++epoch) searched += stage(epoch) == Stage::search;
-  return epoch_ >= first && searched < config_.joint_search_epochs && config_.model.source == LatentSource::table &&
-         config_.latent_learning_rate > 0;
+  for (int earlier = began + 1; earlier < epoch; ++earlier) searched += stage(earlier) == Stage::search;
+  return searched < config_.joint_search_epochs;
+}
+
+int Trainer::first_joint_epoch() const {
+  int epoch = 0;
+  while (epoch < config_.epochs && !searches_jointly(epoch)) ++epoch;
+  return epoch;
 }
 
 void Trainer::search_jointly(const std::vector<int32_t>& images, const std::vector<float>& z) {

@@ -82,7 +82,7 @@ void decode_tiles(Device& device, const DecoderNet& net, const DecoderRows& rows
 
 bool supports(const DecoderNet& net) {
   const int width = net.shape.width;
-  return net.precision != Precision::fp32 && (width == 64 || width == 128 || width == 256);
+  return sixteen_bits(net.precision) && (width == 64 || width == 128 || width == 256);
 }
 
 void decode(Device& device, const DecoderNet& net, const DecoderRows& rows, View<float> values) {

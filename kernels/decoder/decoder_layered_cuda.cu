@@ -227,7 +227,7 @@ struct Pass {
                       .n = layout.width,
                       .k = inputs,
                       .beta = residual ? 1.0f : 0.0f,
-                      .operands = precision_of<T>,
+                      .operands = net.precision,
                       .results = precision_of<T>,
                       .a = from,
                       .lda = inputs,
@@ -252,7 +252,7 @@ struct Pass {
                     .n = inputs,
                     .k = chunk.padded_count,
                     .beta = beta,
-                    .operands = precision_of<T>,
+                    .operands = net.precision,
                     .a = d,
                     .lda = outputs,
                     .b = x,
@@ -263,7 +263,7 @@ struct Pass {
                     .n = outputs,
                     .k = chunk.padded_count,
                     .beta = beta,
-                    .operands = precision_of<T>,
+                    .operands = net.precision,
                     .a = chunk.ones,
                     .lda = step,
                     .b = d,
@@ -279,7 +279,7 @@ struct Pass {
                     .n = layout.width,
                     .k = layout.width,
                     .beta = shape.residual ? 1.0f : 0.0f,
-                    .operands = precision_of<T>,
+                    .operands = net.precision,
                     .results = precision_of<T>,
                     .a = d,
                     .lda = layout.width,
@@ -309,7 +309,7 @@ struct Pass {
     queue.gemm(Gemm{.m = chunk.padded_count,
                     .n = layout.latent,
                     .k = width,
-                    .operands = precision_of<T>,
+                    .operands = net.precision,
                     .a = d,
                     .lda = width,
                     .b = chunk.net + layout.encoded,
@@ -358,14 +358,14 @@ void train_rows(Device& device, const DecodeSlicesBackward& a) {
 }  // namespace
 
 void decode(Device& device, const DecoderNet& net, const DecoderRows& rows, View<float> values) {
-  net.precision == Precision::fp32   ? decode_rows<float>(device, net, rows, values)
+  !sixteen_bits(net.precision)       ? decode_rows<float>(device, net, rows, values)
   : net.precision == Precision::bf16 ? decode_rows<bf16>(device, net, rows, values)
                                      : decode_rows<fp16>(device, net, rows, values);
 }
 
 void decode_backward(Device& device, const DecodeSlicesBackward& a) {
   const Precision precision = a.forward.net.precision;
-  precision == Precision::fp32   ? train_rows<float>(device, a)
+  !sixteen_bits(precision)       ? train_rows<float>(device, a)
   : precision == Precision::bf16 ? train_rows<bf16>(device, a)
                                  : train_rows<fp16>(device, a);
 }

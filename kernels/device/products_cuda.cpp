@@ -18,9 +18,9 @@ void check(cublasStatus_t status, const char* what) {
 }
 
 cudaDataType_t type_of(Precision precision) {
-  return precision == Precision::fp32 ? CUDA_R_32F : precision == Precision::bf16 ? CUDA_R_16BF : CUDA_R_16F;
+  return !sixteen_bits(precision) ? CUDA_R_32F : precision == Precision::bf16 ? CUDA_R_16BF : CUDA_R_16F;
 }
-int64_t bytes_of(Precision precision) { return precision == Precision::fp32 ? 4 : 2; }
+int64_t bytes_of(Precision precision) { return sixteen_bits(precision) ? 2 : 4; }
 
 /// What an algorithm may count on of all matrices of a batch. No more than 16 bytes: that is what the fastest loads ask
 /// for, and a finer distinction would make the choice, and with it the bits, depend on where an allocation falls.
@@ -117,7 +117,8 @@ Products::Key Products::key_of(const Gemm& g) {
 }
 
 void Products::describe(const Gemm& g, Plan& plan) {
-  check(CublasLt::load().create_product(&plan.product, CUBLAS_COMPUTE_32F, CUDA_R_32F), "describing a product");
+  const auto sums = g.operands == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+  check(CublasLt::load().create_product(&plan.product, sums, CUDA_R_32F), "describing a product");
   const cublasOperation_t a = g.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, b = g.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N;
   set_product(plan.product, CUBLASLT_MATMUL_DESC_TRANSA, a);
   set_product(plan.product, CUBLASLT_MATMUL_DESC_TRANSB, b);

@@ -25,14 +25,14 @@ enum class Finish {
 };
 
 /// C[m, n] = finish(alpha · op(A) op(B) + beta · addend + bias), row-major, leading dimensions in elements. Sums are
-/// fp32, and products of fp32 operands are true fp32. Sixteen-bit matrices should have leading dimensions of whole 16
-/// bytes, which tensor cores ask for.
+/// fp32, and products of fp32 operands are true fp32; tf32 operands lie in memory as fp32. Sixteen-bit matrices should
+/// have leading dimensions of whole 16 bytes, which tensor cores ask for.
 struct Gemm {
   bool transpose_a = false, transpose_b = false;
   int64_t m = 0, n = 0, k = 0;  ///< k > 0
   float alpha = 1, beta = 0;
   Precision operands = Precision::fp32;  ///< A and B
-  Precision results = Precision::fp32;   ///< C, addend and bias: fp32, or as the operands
+  Precision results = Precision::fp32;   ///< C, addend and bias: fp32, or 16 bits as the operands
   const void* a = nullptr;
   int64_t lda = 0;
   const void* b = nullptr;

@@ -186,7 +186,7 @@ void pose_score_lists(Device& device, const PoseScore& a) {
 void pose_score(Device& device, const PoseScore& a) {
   if (!a.slices_shared)
     pose_score_lists(device, a);
-  else if (a.precision == Precision::fp32)
+  else if (!sixteen_bits(a.precision))
     pose_score_base(device, a);
   else
     pose_score_base_tensor(device, a);

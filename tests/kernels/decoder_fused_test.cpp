@@ -25,16 +25,18 @@ using namespace recon::reference;
 
 namespace {
 
-/// Those of 16 bits that the device has.
+/// Those below fp32 that the device has.
 std::vector<Precision> precisions_of(const Device& device) {
   std::vector<Precision> out;
-  for (const Precision precision : {Precision::bf16, Precision::fp16})
+  for (const Precision precision : {Precision::bf16, Precision::fp16, Precision::tf32})
     if (decodes_in(device, precision)) out.push_back(precision);
-  if (out.empty()) MESSAGE("skipped: this processor has no products with operands of 16 bits");
+  if (out.empty()) MESSAGE("skipped: this processor has no products with operands below fp32");
   return out;
 }
 
-double roundoff(Precision precision) { return precision == Precision::bf16 ? 0x1p-9 : 0x1p-12; }
+double roundoff(Precision precision) {
+  return precision == Precision::bf16 ? 0x1p-9 : precision == Precision::fp16 ? 0x1p-12 : 0x1p-11;
+}
 double value_tolerance(const DecoderCase& c) {
   return 2 * roundoff(c.precision) * std::sqrt(2.0 * c.problem.shape.layers + 3);
 }

@@ -4,6 +4,7 @@
 
 #include <sys/mman.h>
 
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <complex>
@@ -178,6 +179,8 @@ namespace {
 
 float number_at(const void* from, Precision type, int64_t at) {
   if (type == Precision::fp32) return static_cast<const float*>(from)[at];
+  if (type == Precision::tf32)
+    return std::bit_cast<float>((std::bit_cast<uint32_t>(static_cast<const float*>(from)[at]) + 0x1000) & ~0x1fffu);
   const uint16_t bits = static_cast<const uint16_t*>(from)[at];
   return type == Precision::bf16 ? emulated::widen(bf16{bits}) : emulated::widen(fp16{bits});
 }
