@@ -15,7 +15,7 @@ enum class NoiseMode {
   shells,  ///< one σ² a shell of |k|, estimated from the residuals after every epoch with fixed poses
 };
 
-inline constexpr int restart_hold_epochs = 5;
+inline constexpr int restart_hold_epochs = 10;
 
 /// One stage of a run: a model trained for some epochs on the prepared images (paper §3.3, §5.1).
 struct TrainConfig {
