@@ -39,6 +39,8 @@ void add_schedule(CLI::App& app, TrainOptions& o) {
       ->check(within(0, 1e9));
   add(app, "--latent-start N", s.latent_start_epoch, "epochs with one structure before the latent table moves")
       ->check(within(0, 1e6));
+  choice<bool>(app, "--latent-init", s.linear_latents, {{"zero", false}, {"linear", true}},
+               "then: z of 0, or principal components of the images at the poses found");
   add(app, "--kl-weight X", s.kl_weight, "weight of the KL term")->check(within(0, 1e6));
   add(app, "--kl-warmup N", s.kl_warmup_epochs, "epochs over which that weight rises from 0")->check(within(0, 1e6));
   choice<NoiseMode>(app, "--noise", s.noise, {{"white", NoiseMode::white}, {"shells", NoiseMode::shells}},
@@ -79,9 +81,6 @@ void add_search(CLI::App& app, TrainOptions& o) {
   add(app, "--lattice-bins N", s.lattice_bins, "lattices a macro-batch when there is a latent")->check(within(1, 1e6));
   add(app, "--joint-search N", s.joint_search_epochs,
       "in the first N search epochs after --latent-start, images look for pose and z together")
-      ->check(within(0, 1e6));
-  add(app, "--restart-epoch N", s.restart_epoch,
-      "epoch at which network and latents begin anew, with the poses found; 0: never")
       ->check(within(0, 1e6));
   add(app, "--joint-bins N", s.joint_bins, "structures along z that they are then searched against")
       ->check(within(1, 1e6));

@@ -45,6 +45,7 @@ TrainConfig first_stage(const TrainOptions& options, int side) {
   model.seed = stage.seed;
   if (model.source != LatentSource::table || options.run.latents) stage.latent_start_epoch = 0;
   if (model.source != LatentSource::table) stage.joint_search_epochs = 0;
+  if (model.source != LatentSource::table || options.run.latents) stage.linear_latents = false;
   stage.search = search_config(options, side);
   return stage;
 }

@@ -34,12 +34,14 @@ void Parameters::initialize(uint64_t seed) {
           static_cast<float>((2.0 * uniform01(words.v[0]) - 1) * range);
     }
   }
-  for (Buffer<float>* array : {&values_, &gradients_, &first_moments_, &second_moments_, &average_})
-    if (array->empty()) *array = Buffer<float>(*device_, 1, size_);
-  values_.upload(values);
-  average_.upload(values);
-  for (const Buffer<float>* array : {&gradients_, &first_moments_, &second_moments_}) array->zero();
-  steps_ = average_steps_ = 0;
+  values_ = Buffer<float>(*device_, values);
+  gradients_ = Buffer<float>(*device_, 1, size_);
+  first_moments_ = Buffer<float>(*device_, 1, size_);
+  second_moments_ = Buffer<float>(*device_, 1, size_);
+  average_ = Buffer<float>(*device_, values);
+  gradients_.zero();
+  first_moments_.zero();
+  second_moments_.zero();
 }
 
 Parameters::Ref Parameters::ref(int tensor) const {

@@ -34,8 +34,7 @@ class Parameters {
   int begin_module(const std::string& name);
   /// Adds a tensor [rows, cols]; weights and biases of a layer start uniform in ±1/√fan_in. Returns its number.
   int add(const std::string& name, int64_t rows, int64_t cols, int64_t fan_in);
-  /// Allocates and draws the initial weights, the same bits for the same seed on any device. Called again, it begins
-  /// anew in the same memory.
+  /// Allocates and draws the initial weights, the same bits for the same seed on any device.
   void initialize(uint64_t seed);
 
   Ref ref(int tensor) const;

@@ -72,19 +72,17 @@ Model::Model(Device& device, const ModelConfig& config, int64_t encoder_inputs, 
     encoder_tensors_ =
         add_mlp(parameters_, encoder_inputs, config.encoder_width, config.encoder_layers, 2 * int64_t{config.latent});
   }
+  parameters_.initialize(config.seed);
   if (config.source == LatentSource::table) {
-    for (Buffer<float>* array : {&table_.values, &table_.first_moments, &table_.second_moments})
-      *array = Buffer<float>(device, images, config.latent);
+    table_.values = Buffer<float>(device, images, config.latent);
+    table_.values.zero();
+    table_.first_moments = Buffer<float>(device, images, config.latent);
+    table_.second_moments = Buffer<float>(device, images, config.latent);
     table_.steps = Buffer<int32_t>(device, 1, images);
+    table_.first_moments.zero();
+    table_.second_moments.zero();
+    table_.steps.zero();
   }
-  restart(config.seed);
-}
-
-void Model::restart(uint64_t seed) {
-  parameters_.initialize(seed);
-  if (config_.source != LatentSource::table) return;
-  for (const Buffer<float>* array : {&table_.values, &table_.first_moments, &table_.second_moments}) array->zero();
-  table_.steps.zero();
 }
 
 DecoderVars Model::decoder_vars() const {

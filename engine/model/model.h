@@ -41,9 +41,6 @@ class Model {
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
-  /// Begins anew: initial weights of `seed`, every z of a table 0, no memory of earlier steps.
-  void restart(uint64_t seed);
-
   const ModelConfig& config() const { return config_; }
   Device& device() const { return *device_; }
   Parameters& parameters() { return parameters_; }

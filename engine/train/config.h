@@ -15,8 +15,6 @@ enum class NoiseMode {
   shells,  ///< one σ² a shell of |k|, estimated from the residuals after every epoch with fixed poses
 };
 
-inline constexpr int restart_hold_epochs = 10;
-
 /// One stage of a run: a model trained for some epochs on the prepared images (paper §3.3, §5.1).
 struct TrainConfig {
   ModelConfig model;
@@ -30,7 +28,10 @@ struct TrainConfig {
   int average_steps = 0;  ///< running average of the weights over about so many steps, used for results; 0: none
   double kl_weight = 1;
   int latent_start_epoch = 0;  ///< before it every z of the table is 0: poses are found for one structure first
-  int kl_warmup_epochs = 0;    ///< KL weight rises linearly from 0 over so many epochs
+  /// What z the table then begins with: principal components of a linear model (LinearLatents) at the poses found, or
+  /// 0.
+  bool linear_latents = false;
+  int kl_warmup_epochs = 0;  ///< KL weight rises linearly from 0 over so many epochs
   NoiseMode noise = NoiseMode::white;
   double train_band = 0;  ///< loss over |k| <= band (1/D); 0: D/2
 
@@ -48,11 +49,7 @@ struct TrainConfig {
   /// bins of z and take the best pose with the z of the table that it was found at: an image whose pose is far off, or
   /// that stands at the wrong end of the latent, comes back by neither alone.
   int joint_search_epochs = 0;
-  int joint_bins = 5;  ///< bins of z in those
-  /// Before this epoch network and latents begin anew, with the poses found: what the latents learned while poses were
-  /// far off stays in them. Poses are kept for restart_hold_epochs, and joint search begins again after those. 0:
-  /// never.
-  int restart_epoch = 0;
+  int joint_bins = 5;   ///< bins of z in those
   int starts = 1;       ///< random starts (seeds one after the other) that race; the one of lowest loss goes on
   int race_epochs = 0;  ///< search epochs of the race; 0: by the number of images
   uint64_t seed = 0;

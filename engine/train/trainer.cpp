@@ -83,8 +83,7 @@ void Trainer::set_latents(const std::vector<float>& z) {
 Trainer::Stage Trainer::stage(int epoch) const {
   if (config_.poses == PoseMode::given) return Stage::fixed;
   if (epoch < config_.random_pose_epochs) return Stage::random;
-  const int searched = epoch - config_.random_pose_epochs, restart = config_.restart_epoch;
-  if (restart > 0 && epoch >= restart && epoch < restart + restart_hold_epochs) return Stage::fixed;
+  const int searched = epoch - config_.random_pose_epochs;
   if (config_.search_epochs > 0 && searched >= config_.search_epochs) return Stage::fixed;
   if (epoch < config_.latent_start_epoch) return Stage::search;
   return searched % std::max(1, config_.search_every) == 0 ? Stage::search : Stage::fixed;
@@ -110,7 +109,7 @@ void Trainer::begin_epoch() {
   order_epoch_ = epoch_;
   const Stage now = stage(epoch_);
   if (cursor_ == 0) {
-    if (epoch_ > 0 && epoch_ == config_.restart_epoch) model_->restart(config_.model.seed + 1);
+    if (starts_linearly()) start_latents();
     loss_sum_ = kl_sum_ = 0;
     sums_.zero();
   }

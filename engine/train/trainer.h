@@ -95,7 +95,10 @@ class Trainer {
   SearchInput search_input(const std::vector<int32_t>& images);
   void search_images(SliceSource& source, const std::vector<int32_t>& images);
   void search_with_latents(const std::vector<int32_t>& images);
-  int latents_began(int epoch) const;
+  bool starts_linearly() const;
+  void start_latents();
+  struct HostImages;
+  HostImages host_images(const std::vector<int32_t>& images, int64_t pixels);
   bool searches_jointly(int epoch) const;
   void search_jointly(const std::vector<int32_t>& images, const std::vector<float>& z);
   void search_at(std::span<const float> z, const SearchInput& input, View<float> matrices, View<float> shifts,

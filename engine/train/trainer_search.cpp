@@ -79,14 +79,8 @@ void Trainer::search_with_latents(const std::vector<int32_t>& images) {
   }
 }
 
-/// The epoch in which the latents of `epoch` began to move, or will.
-int Trainer::latents_began(int epoch) const {
-  if (config_.restart_epoch > 0 && epoch >= config_.restart_epoch) return config_.restart_epoch;
-  return std::max(config_.latent_start_epoch, config_.random_pose_epochs - 1);
-}
-
 bool Trainer::searches_jointly(int epoch) const {
-  const int began = latents_began(epoch);
+  const int began = std::max(config_.latent_start_epoch, config_.random_pose_epochs - 1);
   if (stage(epoch) != Stage::search || epoch <= began || config_.model.source != LatentSource::table ||
       config_.latent_learning_rate == 0)
     return false;

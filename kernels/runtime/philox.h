@@ -20,6 +20,7 @@ enum class Purpose : uint32_t {
   encoding = 11,
   model = 12,
   clustering = 13,
+  linear_latents = 14,
   test = 100,
 };
 

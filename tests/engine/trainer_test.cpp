@@ -108,44 +108,6 @@ TEST_CASE("Trainer: until --latent-start the table stays at zero, poses are sear
   CHECK(stages == std::vector<std::string>{"random poses", "pose search", "pose search", "pose search", "fixed poses"});
 }
 
-TEST_CASE("Trainer: begun anew, network and latents forget, poses stay for a while, and a resumed run does the same") {
-  const auto device = Device::cpu(2);
-  const Dataset data = random_images(*device, 16, 14, false);
-  TrainConfig config = config_for(PoseMode::search, LatentSource::table);
-  config.epochs = 14, config.restart_epoch = 3;
-  Trainer trainer(*device, data, config), fresh(*device, data, config);
-  fresh.model().restart(config.model.seed + 1);
-  const auto run_epoch = [&](Trainer& t) {
-    do {
-      CHECK(t.step_group());
-    } while (!t.epoch_finished());
-  };
-  for (int epoch = 0; epoch < 3; ++epoch) run_epoch(trainer);
-  const Outcome before = outcome_of(trainer);
-  CHECK(before.state.values != fresh.model().parameters().state().values);
-  Trainer resumed(*device, data, config);
-  resumed.restore(trainer.progress());
-  resumed.set_poses(before.matrices, before.shifts);
-  resumed.model().parameters().restore(before.state);
-  resumed.set_latents(before.latents);
-  run_epoch(trainer);
-  run_epoch(resumed);
-  check_same(outcome_of(resumed), outcome_of(trainer));
-  CHECK(trainer.report().stage == "fixed poses");
-  CHECK(trainer.matrices() == before.matrices);
-  // One epoch of steps from the initial weights of another seed.
-  const auto start = fresh.model().parameters().state(), now = trainer.model().parameters().state();
-  CHECK(now.steps == (data.count + config.batch - 1) / config.batch);
-  for (size_t i = 0; i < now.values.size(); ++i)
-    CHECK(std::abs(now.values[i] - start.values[i]) <= 1.1 * double(now.steps) * config.learning_rate);
-  std::vector<std::string> stages;
-  while (!trainer.finished()) run_epoch(trainer), stages.push_back(trainer.report().stage);
-  CHECK(stages == [] {
-    std::vector<std::string> expected(10, "fixed poses");
-    return expected.back() = "pose search", expected;
-  }());
-}
-
 // Two structures, the second the negative of the first; the decoder has learned them at z = −1 and 1.
 TEST_CASE("Trainer: searched with their poses, z that were swapped find back to where they fit") {
   const auto device = Device::cpu(2);
