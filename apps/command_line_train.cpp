@@ -130,6 +130,12 @@ void refuse_idle_options(const CLI::App& app, const TrainOptions& o) {
   refuse("--latent-", o.latent == LatentSource::encoder, "has no effect without --latent table");
   refuse("--joint-", o.latent == LatentSource::encoder, "has no effect without --latent table");
   refuse("--latents", o.latent == LatentSource::encoder, "has no effect without --latent table");
+  for (const char* option : {"--latent-init", "--latent-start"})
+    refuse(option, o.run.latents.has_value(), "has no effect with --latents");
+  refuse("--latent-init",
+         o.stage.linear_latents && o.stage.poses == PoseMode::search &&
+             o.stage.latent_start_epoch <= o.stage.random_pose_epochs,
+         "linear needs poses: start the latents after an epoch of search, --latent-start above --random-epochs");
   refuse("--encoding-sigma", o.stage.model.encoding != Encoding::gaussian, "is for --encoding gaussian");
   refuse("--window-", !o.run.preparation.window, "has no effect with --no-window");
   refuse("--lattice-bins", o.stage.source == SourceMode::exact, "has no effect with --source exact");

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "engine/geometry/cholesky.h"
 #include "kernels/runtime/check.h"
 
 namespace recon {
@@ -64,27 +65,6 @@ void jacobi(std::vector<double>& a, std::vector<double>& vectors, size_t n) {
   }
 }
 
-/// Solves A x = b for a symmetric positive definite A [n, n] by Cholesky's factorisation, in place.
-std::vector<double> solve_positive(std::vector<double> a, std::vector<double> b, size_t n) {
-  for (size_t j = 0; j < n; ++j) {
-    for (size_t k = 0; k < j; ++k) a[j * n + j] -= a[j * n + k] * a[j * n + k];
-    a[j * n + j] = std::sqrt(std::max(a[j * n + j], 1e-300));
-    for (size_t i = j + 1; i < n; ++i) {
-      for (size_t k = 0; k < j; ++k) a[i * n + j] -= a[i * n + k] * a[j * n + k];
-      a[i * n + j] /= a[j * n + j];
-    }
-  }
-  for (size_t i = 0; i < n; ++i) {
-    for (size_t k = 0; k < i; ++k) b[i] -= a[i * n + k] * b[k];
-    b[i] /= a[i * n + i];
-  }
-  for (size_t i = n; i-- > 0;) {
-    for (size_t k = i + 1; k < n; ++k) b[i] -= a[k * n + i] * b[k];
-    b[i] /= a[i * n + i];
-  }
-  return b;
-}
-
 /// All products of at most three of the variables, 1 included.
 std::vector<double> cubic_features(std::span<const double> x) {
   std::vector<double> features = {1};
@@ -110,9 +90,12 @@ std::vector<double> cross_fitted(const std::vector<std::vector<double>>& feature
         for (size_t j = 0; j < n; ++j) normal[i * n + j] += features[row][i] * features[row][j];
       }
     for (size_t i = 0; i < n; ++i) normal[i * n + i] = normal[i * n + i] * (1 + 1e-6) + 1e-3;
-    const auto weights = solve_positive(std::move(normal), std::move(right), n);
+    const auto unknowns = static_cast<int64_t>(n);
+    factorise(normal.data(), unknowns);
+    solve_lower(normal.data(), unknowns, right.data());
+    solve_upper(normal.data(), unknowns, right.data());
     for (size_t row = 1 - parity; row < target.size(); row += 2)
-      predicted[row] = std::inner_product(weights.begin(), weights.end(), features[row].begin(), 0.0);
+      predicted[row] = std::inner_product(right.begin(), right.end(), features[row].begin(), 0.0);
   }
   return predicted;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/geometry/cholesky.h"
 #include "kernels/runtime/device.h"
 #include "kernels/runtime/philox.h"
 
@@ -12,30 +13,6 @@ namespace {
 constexpr int iterations = 12;
 constexpr int64_t slots = 4;          // of partial sums
 constexpr double least_weight = 0.5;  // of a voxel, in samples: one that none meets stays 0
-
-/// a [n, n] = L Lᵀ in place (lower triangle). `a` is positive definite.
-void factorise(double* a, int n) {
-  for (int i = 0; i < n; ++i)
-    for (int j = 0; j <= i; ++j) {
-      double sum = a[i * n + j];
-      for (int k = 0; k < j; ++k) sum -= a[i * n + k] * a[j * n + k];
-      a[i * n + j] = i == j ? std::sqrt(sum) : sum / a[j * n + j];
-    }
-}
-/// L y = b, in place.
-void solve_lower(const double* l, int n, double* b) {
-  for (int i = 0; i < n; ++i) {
-    for (int k = 0; k < i; ++k) b[i] -= l[i * n + k] * b[k];
-    b[i] /= l[i * n + i];
-  }
-}
-/// Lᵀ x = y, in place.
-void solve_upper(const double* l, int n, double* y) {
-  for (int i = n - 1; i >= 0; --i) {
-    for (int k = i + 1; k < n; ++k) y[i] -= l[k * n + i] * y[k];
-    y[i] /= l[i * n + i];
-  }
-}
 
 }  // namespace
 

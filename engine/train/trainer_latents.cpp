@@ -57,6 +57,10 @@ void Trainer::start_latents() {
     for (int64_t i = 0; i < wanted; ++i) images.push_back(static_cast<int32_t>(from + i * all / wanted));
     return images;
   };
+  if (device_->counts_only()) {
+    host_images(some(0, std::min(count, group_images()), count), pixels);
+    return;
+  }
   linear.fit(host_images(some(0, std::min(count, learned_from), count), pixels).view());
   std::vector<float> z;
   for (int64_t first = 0; first < count; first += at_once) {

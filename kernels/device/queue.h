@@ -89,8 +89,9 @@ class Queue : public DeviceState {
   std::unique_ptr<Transfer> transfer(size_t bytes) override;
   double seconds(const std::function<void()>& work) override;
 
+  bool counts_only() const override { return counts_only_; }
+
   // For launch() only.
-  bool counts_only() const { return counts_only_; }
   void count_launch() { ++launches_; }
   void* stream() const;
   void allow_shared(const void* kernel, const char* name, size_t bytes);

@@ -31,6 +31,7 @@ class DeviceState {
   /// The most memory that was held at a time, kept blocks included, and what a new block could get.
   virtual size_t bytes_reserved_peak() const = 0;
   virtual size_t free_bytes() const = 0;
+  virtual bool counts_only() const = 0;
   virtual void repeat(struct Recording& recording, const std::function<void()>& body) = 0;
   virtual std::unique_ptr<Transfer> transfer(size_t bytes) = 0;
   virtual double seconds(const std::function<void()>& work) = 0;
@@ -55,6 +56,8 @@ class Device {
   /// A device like `like` that does nothing but count memory: a run's first groups on it tell what the run will hold.
   /// Null where `like` has no such twin (the CPU, whose memory is the system's).
   static std::unique_ptr<Device> counting(const Device& like);
+  /// This is such a device: what it computes is not there.
+  bool counts_only() const { return state_ && state_->counts_only(); }
   /// Whether this build has a CUDA backend, and what it finds on this machine: devices, driver, libraries.
   static bool has_cuda();
   static std::vector<std::string> cuda_report();

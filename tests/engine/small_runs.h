@@ -67,7 +67,7 @@ inline TrainConfig config_for(PoseMode poses, LatentSource source, SourceMode sl
   c.poses = poses, c.source = slices;
   c.epochs = 3, c.batch = 4, c.macro_batch = 8, c.average_steps = 10, c.learning_rate = 1e-3;
   c.kl_weight = 0.1, c.lattice_bins = 2;
-  if (source == LatentSource::table) c.joint_search_epochs = 1;
+  if (source == LatentSource::table) c.latent_start_epoch = 2, c.linear_latents = true, c.joint_search_epochs = 1;
   c.search.subdivisions = 2, c.search.shift_extent_px = 1, c.search.shift_grid = 3;
   c.search.band_min = 3, c.search.band_steps = 3, c.search.max_kept = 3, c.search.chunk_images = 4,
   c.search.finalists = 2;
