@@ -38,7 +38,7 @@ struct Variants {
 
 constexpr int checked_layers = 2;  ///< of the small case that is compared with the definition (operations.cpp)
 
-/// Unit roundoff of operands.
+/// Unit roundoff of operands; of tf32 twice that of its 10 bits, as tensor cores may cut off instead of rounding.
 inline double roundoff(Precision p) {
   return p == Precision::fp32 ? 0x1p-24 : p == Precision::bf16 ? 0x1p-9 : p == Precision::fp16 ? 0x1p-12 : 0x1p-11;
 }

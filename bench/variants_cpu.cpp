@@ -10,20 +10,28 @@
 namespace recon::bench {
 namespace {
 
-template <class Args, class Function>
-Variant<Args> with(std::string name, Precision precision, double tolerance, Function function) {
+/// `takes` (of a forward call): what the variant was made for.
+template <class Args, class Takes, class Function>
+Variant<Args> with(std::string name, Precision precision, double tolerance, Takes takes, Function function) {
   return {std::move(name), tolerance,
-          [function](Device& device, const Args& args) -> std::function<void()> {
+          [takes, function](Device& device, const Args& args) -> std::function<void()> {
+            if constexpr (std::is_same_v<Args, DecodeSlices>) {
+              if (!takes(args)) return nullptr;
+            } else {
+              if (!takes(args.forward)) return nullptr;
+            }
             return [&device, args, function] { function(device, args); };
           },
           precision};
 }
 
 /// Both directions of the decoder with these functions (device, args).
-template <class Forward, class Backward>
-void add_decoder(Variants& v, const std::string& name, Precision precision, Forward forward, Backward backward) {
-  v.decode.push_back(with<DecodeSlices>(name, precision, value_tolerance(precision), forward));
-  v.decode_backward.push_back(with<DecodeSlicesBackward>(name, precision, gradient_tolerance(precision), backward));
+template <class Takes, class Forward, class Backward>
+void add_decoder(Variants& v, const std::string& name, Precision precision, Takes takes, Forward forward,
+                 Backward backward) {
+  v.decode.push_back(with<DecodeSlices>(name, precision, value_tolerance(precision), takes, forward));
+  v.decode_backward.push_back(
+      with<DecodeSlicesBackward>(name, precision, gradient_tolerance(precision), takes, backward));
 }
 
 }  // namespace
@@ -32,12 +40,13 @@ Variants cpu_variants() {
   Variants v;
   for (const auto& [name, products] : {std::pair{"naive", &cpu::naive_products}, {"BLAS a layer", &cpu::blas_products}})
     add_decoder(
-        v, name, Precision::fp32, [p = products](Device& d, const DecodeSlices& a) { cpu::decode_by_layers(d, a, *p); },
+        v, name, Precision::fp32, cpu::decodes_by_layers,
+        [p = products](Device& d, const DecodeSlices& a) { cpu::decode_by_layers(d, a, *p); },
         [p = products](Device& d, const DecodeSlicesBackward& a) { cpu::decode_backward_by_layers(d, a, *p); });
   const auto sets = cpu::all_tile_products();
   for (auto set = sets.rbegin(); set != sets.rend(); ++set)
     add_decoder(
-        v, std::string("fused tiles, ") + (*set)->name, (*set)->operands,
+        v, std::string("fused tiles, ") + (*set)->name, (*set)->operands, [](const DecodeSlices&) { return true; },
         [s = *set](Device& d, const DecodeSlices& a) { cpu::decode_slices(d, a, *s); },
         [s = *set](Device& d, const DecodeSlicesBackward& a) { cpu::decode_slices_backward(d, a, *s); });
   v.linear = {plain<LinearForward>("BLAS", 1e-5, linear)};

@@ -5,6 +5,7 @@
 
 #include "bench/variants.h"
 #include "kernels/decoder/decoder_paths_cuda.h"
+#include "kernels/decoder/variants/decoder_variants_cuda.h"
 #include "kernels/slice/variants/slice_variants_cuda.h"
 
 namespace recon::bench {
@@ -39,6 +40,18 @@ void add_decoder(Variants& v, const std::string& name, Precision precision, bool
                                precision});
 }
 
+void add_warpgroups(Variants& v, const std::string& name, Precision precision) {
+  v.decode.push_back({name, value_tolerance(precision),
+                      [=](Device& device, const DecodeSlices& args) -> Done {
+                        const DecodeSlices a = in(precision, args);
+                        if (!cuda::fused::supports_warpgroups(device, a.net)) return nullptr;
+                        return [&device, a] {
+                          cuda::fused::decode_warpgroups(device, a.net, cuda::DecoderRows(a), a.values);
+                        };
+                      },
+                      precision});
+}
+
 }  // namespace
 
 Variants cuda_variants() {
@@ -48,6 +61,7 @@ Variants cuda_variants() {
   for (const auto& [precision, name] : {std::pair{Precision::fp16, "fp16"}, {Precision::bf16, "bf16"}}) {
     add_decoder(v, std::string("layers, ") + name, precision, false);
     add_decoder(v, std::string("fused, ") + name, precision, true);
+    add_warpgroups(v, std::string("fused, warpgroups, ") + name, precision);
   }
   v.linear = {plain<LinearForward>("cuBLASLt", 1e-5, linear)};
   v.linear_backward = {plain<LinearBackward>("cuBLASLt", 1e-5, linear_backward)};

@@ -16,12 +16,6 @@
 namespace recon::cuda::fused {
 namespace {
 
-/// The next tile from `tile` on, in steps of the grid, whose slice is active; tiling.count when there is none.
-RECON_DEVICE int64_t next_tile(const DecoderRows& rows, const Tiling& tiling, int64_t tile) {
-  while (tile < tiling.count && !rows.is_active(tiling.slice(tile))) tile += gridDim.x;
-  return tile;
-}
-
 template <class T>
 RECON_KERNEL(T::threads)
 decoder_forward_kernel(PackedNet<T::width> net, DecoderRows rows, Tiling tiling, View<float> values) {
@@ -31,9 +25,9 @@ decoder_forward_kernel(PackedNet<T::width> net, DecoderRows rows, Tiling tiling,
   SlabStream<T> stream(shared, net.slabs, net.forward_slabs());
   load_outputs<T>(shared, net, rows.outputs);
   while (tile < tiling.count) {
-    const int64_t after = next_tile(rows, tiling, tile + gridDim.x), slice = tiling.slice(tile);
+    const int64_t after = next_tile(rows, tiling, tile + gridDim.x);
     stream.set_last_pass(after >= tiling.count);
-    load_bias<T>(shared, net, rows, slice);
+    load_bias<T>(shared, net, rows, tiling.slice(tile));
     typename T::Operand h, next;
     {
       typename T::template PerRow<RowPoint> points;
@@ -46,19 +40,7 @@ decoder_forward_kernel(PackedNet<T::width> net, DecoderRows rows, Tiling tiling,
     }
     typename T::template PerRow<typename T::Pair> out;
     output_layer<T>(shared, h, rows.outputs, out);
-    const int size = tiling.size(tile);
-    RECON_UNROLL
-    for (int i = 0; i < T::blocks; ++i) {
-      RECON_UNROLL
-      for (int half = 0; half < 2; ++half) {
-        const int row = T::row_of(i, half);
-        if (row >= size || quad() != 0) continue;
-        const int64_t at = tiling.first(tile) + row;
-        const bool mirrored = rows.outputs == 2 && rows.point(slice, at).mirrored;
-        values[rows.value_index(slice, at, 0, mirrored)] = out.at[i][half].at[0];
-        if (rows.outputs == 2) values[rows.value_index(slice, at, 1, mirrored)] = out.at[i][half].at[1];
-      }
-    }
+    store_outputs<T>(rows, tiling, tile, out, values);
     tile = after;
   }
 }

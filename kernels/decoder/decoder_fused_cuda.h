@@ -110,12 +110,17 @@ struct Training {
   const GradientUnits* units;
 };
 
+/// In which order a slab holds its weights: as lanes hold them, see Slab, or, at width 128, in the core matrices of a
+/// warpgroup's products (warpgroup.h).
+enum class SlabOrder { lanes, core_matrices };
+
 /// Plans the packed network and starts the kernel that fills it (decoder_fused_pack_cuda.cu). `training`: with the
 /// transposed half.
 template <int Width>
 PackedNet<Width> plan_net(Carver& carver, const DecoderNet& net, bool training);
 template <class Half, int Width>
-void pack_net(Queue& queue, const DecoderNet& net, const PackedNet<Width>& packed, bool training);
+void pack_net(Queue& queue, const DecoderNet& net, const PackedNet<Width>& packed, bool training,
+              SlabOrder order = SlabOrder::lanes);
 
 /// The gradients of the weights, cut into *units*: pieces of `block` outputs × `block` inputs of a layer, those of
 /// layer 0 first. A block of 8 warps, 4 along the outputs and 2 along the inputs, makes one.

@@ -55,9 +55,20 @@ RECON_DEVICE Words fragment(const DecoderNet& net, const SlabPlace& place, int n
   return words;
 }
 
+/// Eight inputs of an output.
+template <class Half>
+RECON_DEVICE Words core_row(const DecoderNet& net, const SlabPlace& place, int number) {
+  const int first = (place.layer == 0 ? place.part : 0) * Slab<128>::depth + number / 128 * 8, out = number % 128;
+  Words words;
+  RECON_UNROLL
+  for (int i = 0; i < 4; ++i)
+    words.at[i] = pack<Half>(weight(net, place, first + 2 * i, out), weight(net, place, first + 2 * i + 1, out));
+  return words;
+}
+
 template <class Half, int Width>
 RECON_KERNEL(256)
-decoder_pack_kernel(DecoderNet net, PackedNet<Width> to, int slabs, int features) {
+decoder_pack_kernel(DecoderNet net, PackedNet<Width> to, int slabs, int features, SlabOrder order) {
   using Slab = fused::Slab<Width>;
   const DecoderShape& s = net.shape;
   constexpr int64_t in_slab = Slab::fragments + Slab::outputs / 4;
@@ -76,7 +87,8 @@ decoder_pack_kernel(DecoderNet net, PackedNet<Width> to, int slabs, int features
       const SlabPlace place = slab_place(to, static_cast<int>(i / in_slab));
       Slab& slab = to.slabs[i / in_slab];
       if (number < Slab::fragments) {
-        slab.weights[number] = fragment<Half, Width>(net, place, number);
+        slab.weights[number] =
+            order == SlabOrder::lanes ? fragment<Half, Width>(net, place, number) : core_row<Half>(net, place, number);
         continue;
       }
       const float* bias = net.parameters.data + s.bias_offset(place.layer) + place.part * Slab::outputs;
@@ -110,21 +122,22 @@ PackedNet<Width> plan_net(Carver& carver, const DecoderNet& net, bool training) 
 }
 
 template <class Half, int Width>
-void pack_net(Queue& queue, const DecoderNet& net, const PackedNet<Width>& packed, bool training) {
+void pack_net(Queue& queue, const DecoderNet& net, const PackedNet<Width>& packed, bool training, SlabOrder order) {
+  expect(order == SlabOrder::lanes || Width == 128, "decoder: core matrices of a width other than 128");
   const int slabs = slab_count(packed, training), features = padded_features(net.shape);
   const int64_t pieces = slabs * int64_t{Slab<Width>::fragments + Slab<Width>::outputs / 4};
   launch(queue, "decoder_pack", covering(pieces + features + int64_t{net.shape.latent} * Width),
-         decoder_pack_kernel<Half, Width>, net, packed, slabs, features);
+         decoder_pack_kernel<Half, Width>, net, packed, slabs, features, order);
 }
 
 template PackedNet<64> plan_net(Carver&, const DecoderNet&, bool);
 template PackedNet<128> plan_net(Carver&, const DecoderNet&, bool);
 template PackedNet<256> plan_net(Carver&, const DecoderNet&, bool);
-template void pack_net<bf16>(Queue&, const DecoderNet&, const PackedNet<64>&, bool);
-template void pack_net<bf16>(Queue&, const DecoderNet&, const PackedNet<128>&, bool);
-template void pack_net<bf16>(Queue&, const DecoderNet&, const PackedNet<256>&, bool);
-template void pack_net<fp16>(Queue&, const DecoderNet&, const PackedNet<64>&, bool);
-template void pack_net<fp16>(Queue&, const DecoderNet&, const PackedNet<128>&, bool);
-template void pack_net<fp16>(Queue&, const DecoderNet&, const PackedNet<256>&, bool);
+template void pack_net<bf16>(Queue&, const DecoderNet&, const PackedNet<64>&, bool, SlabOrder);
+template void pack_net<bf16>(Queue&, const DecoderNet&, const PackedNet<128>&, bool, SlabOrder);
+template void pack_net<bf16>(Queue&, const DecoderNet&, const PackedNet<256>&, bool, SlabOrder);
+template void pack_net<fp16>(Queue&, const DecoderNet&, const PackedNet<64>&, bool, SlabOrder);
+template void pack_net<fp16>(Queue&, const DecoderNet&, const PackedNet<128>&, bool, SlabOrder);
+template void pack_net<fp16>(Queue&, const DecoderNet&, const PackedNet<256>&, bool, SlabOrder);
 
 }  // namespace recon::cuda::fused

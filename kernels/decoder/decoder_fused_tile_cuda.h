@@ -283,6 +283,31 @@ RECON_DEVICE void load_points(const DecoderRows& rows, const Tiling& tiling, int
   }
 }
 
+/// The outputs of the tile's rows, where the pixels' order has them.
+template <class T>
+RECON_DEVICE void store_outputs(const DecoderRows& rows, const Tiling& tiling, int64_t tile,
+                                const typename T::template PerRow<typename T::Pair>& out, View<float> values) {
+  const int size = tiling.size(tile);
+  RECON_UNROLL
+  for (int i = 0; i < T::blocks; ++i) {
+    RECON_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      const int row = T::row_of(i, half);
+      if (row >= size || quad() != 0) continue;
+      const int64_t slice = tiling.slice(tile), at = tiling.first(tile) + row;
+      const bool mirrored = rows.outputs == 2 && rows.point(slice, at).mirrored;
+      values[rows.value_index(slice, at, 0, mirrored)] = out.at[i][half].at[0];
+      if (rows.outputs == 2) values[rows.value_index(slice, at, 1, mirrored)] = out.at[i][half].at[1];
+    }
+  }
+}
+
+/// The next tile from `tile` on, in steps of the grid, whose slice is active; tiling.count when there is none.
+RECON_DEVICE int64_t next_tile(const DecoderRows& rows, const Tiling& tiling, int64_t tile) {
+  while (tile < tiling.count && !rows.is_active(tiling.slice(tile))) tile += gridDim.x;
+  return tile;
+}
+
 /// Calls body with the tile for a network and a call: warps of 32 rows, or of 16 where 32 do not fit the registers or
 /// would leave multiprocessors without a tile.
 template <class Body>

@@ -78,6 +78,7 @@ class Queue : public DeviceState {
 
   /// Of the device: what launches are sized by.
   int multiprocessors() const;
+  int generation() const;  ///< the major number of its compute capability
   size_t shared_bytes_per_block() const;
   size_t free_bytes() const override;
   size_t bytes_reserved_peak() const override;

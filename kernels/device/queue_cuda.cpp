@@ -256,6 +256,7 @@ double Queue::seconds(const std::function<void()>& work) {
 }
 
 int Queue::multiprocessors() const { return impl_->properties.multiProcessorCount; }
+int Queue::generation() const { return impl_->properties.major; }
 size_t Queue::shared_bytes_per_block() const { return impl_->properties.sharedMemPerBlockOptin; }
 
 size_t Queue::free_bytes() const {

@@ -1,6 +1,7 @@
-// Products with operands of 16 bits: the CUDA backend's fused path, and at the end its layered one, which takes all
-// other widths; the CPU's tiles, where the processor has such products, take both parts. Tolerances follow from the
-// unit roundoff u of these, 2⁻⁹ for bf16 and 2⁻¹² for fp16:
+// Products with operands below fp32: the CUDA backend's fused path (16 bits), and at the end its layered one, which
+// takes all other widths and tf32; the CPU's tiles, where the processor has such products, take both parts. Tolerances
+// follow from the unit roundoff u of these, 2⁻⁹ for bf16, 2⁻¹² for fp16, and 2⁻¹¹ for tf32, whose 10 bits tensor cores
+// may cut off instead of rounding:
 //
 //   values     A layer rounds its weights and what it multiplies them with; with the last activations that makes
 //              2 L + 3 roundings on the way to a value, independent, so in quadrature, of the norm of the terms that
@@ -155,7 +156,8 @@ DecoderCase long_case(Precision precision, int layers) {
 
 }  // namespace
 
-TEST_CASE("Fused decoder: values, losses and gradients are within the rounding of 16-bit operands, relus on one side") {
+TEST_CASE(
+    "Fused decoder: values, losses and gradients are within the rounding of operands below fp32, relus on one side") {
   const auto device = test_device();
   for (const Precision precision : precisions_of(*device)) {
     Errors worst;
@@ -169,7 +171,8 @@ TEST_CASE("Fused decoder: values, losses and gradients are within the rounding o
   }
 }
 
-TEST_CASE("Fused decoder: values, losses and gradients are within the rounding of 16-bit operands, relus on any side") {
+TEST_CASE(
+    "Fused decoder: values, losses and gradients are within the rounding of operands below fp32, relus on any side") {
   const auto device = test_device();
   for (const Precision precision : precisions_of(*device)) {
     Errors worst;
@@ -198,7 +201,7 @@ TEST_CASE("Fused decoder: a call of several chunks of tiles is within the roundi
   check(worst);
 }
 
-TEST_CASE("Fused decoder: points are within the rounding of 16-bit operands") {
+TEST_CASE("Fused decoder: points are within the rounding of operands below fp32") {
   const auto device = test_device();
   for (const Precision precision : precisions_of(*device))
     for (uint64_t number = 200; number < 200 + shapes(12); ++number) {
@@ -300,7 +303,8 @@ DecoderCase layered_case(uint64_t seed, Precision precision, bool kinks) {
 
 }  // namespace
 
-TEST_CASE("Layered decoder: values, losses and gradients are within the rounding of 16-bit operands, of any width") {
+TEST_CASE(
+    "Layered decoder: values, losses and gradients are within the rounding of operands below fp32, of any width") {
   const auto device = test_device();
   for (const Precision precision : precisions_of(*device))
     for (const bool kinks : {false, true}) {
@@ -328,7 +332,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("Layered decoder: a call of several chunks is within the rounding of 16-bit operands") {
+TEST_CASE("Layered decoder: a call of several chunks is within the rounding of operands below fp32") {
   const auto device = test_device();
   Draws draws(12);
   DecoderCase c;

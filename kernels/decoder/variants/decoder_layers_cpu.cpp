@@ -41,7 +41,7 @@ class Layers {
  public:
   Layers(Device& device, const DecodeSlices& a, const LayerProducts& products)
       : device_(device), a_(a), s_(a.net.shape), products_(products) {
-    expect(s_.latent == 0 && a.active.empty(), "decode by layers: without z, all slices active");
+    expect(decodes_by_layers(a), "decode by layers: without z, all slices active");
     rows_ = a.rotations.rows * a.pixels.size() / s_.outputs;
     encode();
   }

@@ -13,8 +13,8 @@ struct LayerProducts {
 extern const LayerProducts naive_products;  ///< three loops
 extern const LayerProducts blas_products;   ///< the packaged library, on all threads
 
-/// decode and decode_backward a layer at a time for all rows, activations in memory, as a framework runs them: without
-/// z, for active slices.
+/// decode and decode_backward a layer at a time for all rows, activations in memory, as a framework runs them.
+inline bool decodes_by_layers(const DecodeSlices& args) { return args.net.shape.latent == 0 && args.active.empty(); }
 void decode_by_layers(Device& device, const DecodeSlices& args, const LayerProducts& products);
 void decode_backward_by_layers(Device& device, const DecodeSlicesBackward& args, const LayerProducts& products);
 

@@ -4,6 +4,7 @@
 #include "kernels/device/dialect.h"
 #include "kernels/device/mma.h"
 #include "kernels/device/sincos.h"
+#include "kernels/device/warpgroup.h"
 #include "kernels/runtime/philox.h"
 
 namespace recon::cuda::shims {
@@ -31,6 +32,61 @@ multiply_kernel(View<const float> a, View<const float> b, View<const float> c, V
   float sums[4] = {c(g, 2 * t), c(g, 2 * t + 1), c(g + 8, 2 * t), c(g + 8, 2 * t + 1)};
   mma<T>(sums, operand, word_b(2 * t), word_b(2 * t + 8));
   out(g, 2 * t) = sums[0], out(g, 2 * t + 1) = sums[1], out(g + 8, 2 * t) = sums[2], out(g + 8, 2 * t + 1) = sums[3];
+}
+
+constexpr int warpgroup_steps = 3;
+template <class T>
+struct CoreMatrices {
+  alignas(16) T at[warpgroup_steps * 16 * warpgroup_columns];
+};
+
+/// The first step in a group, the others in another; the sums are looked at in between.
+template <class T>
+RECON_KERNEL(128)
+warpgroup_kernel(View<const float> a, View<const float> b, View<float> first, View<float> all) {
+  auto& shared = shared_memory<CoreMatrices<T>>();
+  for (int i = thread(); i < warpgroup_steps * 16 * warpgroup_columns; i += 128) {
+    const int k = i / warpgroup_columns, n = i % warpgroup_columns;
+    shared.at[((k / 8 * 16 + n / 8) * 8 + n % 8) * 8 + k % 8].bits = static_cast<uint16_t>(pack<T>(b(k, n), 0));
+  }
+  fence_shared();
+  __syncthreads();
+  const int row = 16 * warp_of(thread()) + lane_of(thread()) / 4, t = thread() % 4;
+  uint32_t operand[warpgroup_steps][4];
+  RECON_UNROLL
+  for (int step = 0; step < warpgroup_steps; ++step) {
+    RECON_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const int r = row + i % 2 * 8, k = 16 * step + 2 * t + i / 2 * 8;
+      operand[step][i] = pack<T>(a(r, k), a(r, k + 1));
+    }
+  }
+  float sums[16][4];
+  RECON_UNROLL
+  for (int j = 0; j < 16; ++j) {
+    RECON_UNROLL
+    for (int i = 0; i < 4; ++i) sums[j][i] = static_cast<float>(j);
+  }
+  const auto store = [&](View<float> to) {
+    RECON_UNROLL
+    for (int j = 0; j < 16; ++j) {
+      RECON_UNROLL
+      for (int i = 0; i < 4; ++i) to(row + i / 2 * 8, 8 * j + 2 * t + i % 2) = sums[j][i];
+    }
+  };
+  WarpgroupProducts products;
+  products.fence();
+  products.template multiply<T>(sums, operand[0], shared.at);
+  products.commit();
+  products.template wait<0>();
+  store(first);
+  products.fence();
+  RECON_UNROLL
+  for (int step = 1; step < warpgroup_steps; ++step)
+    products.template multiply<T>(sums, operand[step], shared.at + step * 16 * warpgroup_columns);
+  products.commit();
+  products.template wait<0>();
+  store(all);
 }
 
 struct Matrices {
@@ -132,6 +188,17 @@ std::vector<float> multiply(Device& device, Half half, const std::vector<float>&
          half == Half::bf16 ? multiply_kernel<bf16> : multiply_kernel<fp16>, left.view(), right.view(), start.view(),
          out.view());
   return out.download();
+}
+
+WarpgroupSums multiply_warpgroup(Device& device, Half half, const std::vector<float>& a, const std::vector<float>& b) {
+  const int64_t inner = 16 * warpgroup_steps;
+  const Buffer<float> left = uploaded(device, a, 64, inner), right = uploaded(device, b, inner, warpgroup_columns),
+                      first(device, 64, warpgroup_columns), all(device, 64, warpgroup_columns);
+  if (!has_warpgroup_products(queue_of(device).generation())) return {};
+  launch(queue_of(device), "warpgroup", Shape{.blocks = 1, .threads = 128, .shared_bytes = sizeof(CoreMatrices<bf16>)},
+         half == Half::bf16 ? warpgroup_kernel<bf16> : warpgroup_kernel<fp16>, left.view(), right.view(), first.view(),
+         all.view());
+  return {first.download(), all.download()};
 }
 
 std::vector<uint32_t> load(Device& device, bool transposed, const std::vector<uint16_t>& matrices) {

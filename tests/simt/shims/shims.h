@@ -21,6 +21,13 @@ Rounded round_values(Device& device, Half half, const std::vector<float>& values
 std::vector<float> multiply(Device& device, Half half, const std::vector<float>& a, const std::vector<float>& b,
                             const std::vector<float>& c);
 
+/// n / 8 + A B of the first 16 inner numbers and of all 48, for A [64, 48] and B [48, 128], by a warpgroup's products;
+/// nothing where the device has none.
+struct WarpgroupSums {
+  std::vector<float> first, all;
+};
+WarpgroupSums multiply_warpgroup(Device& device, Half half, const std::vector<float>& a, const std::vector<float>& b);
+
 /// Registers [lane][4] that load_matrices gives for four 8 × 8 matrices of 16-bit numbers.
 std::vector<uint32_t> load(Device& device, bool transposed, const std::vector<uint16_t>& matrices);
 

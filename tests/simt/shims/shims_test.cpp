@@ -95,6 +95,32 @@ TEST_CASE("Shims: mma adds the product of its operands") {
   }
 }
 
+TEST_CASE("Shims: a warpgroup's products add up to the product of its 64 rows with the core matrices") {
+  const auto d = device();
+  constexpr size_t inner = 48, columns = 128;
+  for (const Half half : {Half::bf16, Half::fp16}) {
+    Draws draws(3);
+    std::vector<float> a, b, first, all;
+    for (size_t i = 0; i < 64 * inner; ++i) a.push_back(static_cast<float>(draws.integer(-9, 9)));
+    for (size_t i = 0; i < inner * columns; ++i) b.push_back(static_cast<float>(draws.integer(-9, 9)));
+    for (size_t i = 0; i < 64 * columns; ++i) {
+      float sum = static_cast<float>(i % columns / 8);
+      for (size_t k = 0; k < inner; ++k) {
+        sum += a[inner * (i / columns) + k] * b[columns * k + i % columns];
+        if (k == 15) first.push_back(sum);
+      }
+      all.push_back(sum);
+    }
+    const WarpgroupSums got = multiply_warpgroup(*d, half, a, b);
+    if (got.all.empty()) {
+      MESSAGE("skipped: this device has no products of warpgroups");
+      return;
+    }
+    CHECK(got.first == first);
+    CHECK(got.all == all);
+  }
+}
+
 TEST_CASE("Shims: load_matrices gives each lane its elements, straight and transposed") {
   const auto d = device();
   std::vector<uint16_t> matrices;
