@@ -1,5 +1,7 @@
 #include "bench/operations.h"
 
+#include <numeric>
+
 #include "bench/variants.h"
 #include "engine/geometry/lattice.h"
 #include "tests/reference/adam_reference.h"
@@ -137,6 +139,46 @@ Work decode_backward_work(const Size& s) {
   const double rows = s.batch * pixels_of(s) / shape.outputs;
   return {rows * (6 * double(shape.multiply_adds()) - 4.0 * shape.features * shape.width),
           12 * double(shape.parameter_count()) + 4 * rows * shape.outputs};
+}
+
+Problem<EncodingSum> encoding_problem(Device& device, const Size& size) {
+  struct Memory {
+    SliceProblem problem;
+    Values weights;
+    Buffer<float> frequencies, weights_there, rotations, values;
+    Buffer<Pixel> pixels;
+  };
+  const auto m = std::make_shared<Memory>();
+  Draws draws(8);
+  SliceProblem& p = m->problem;
+  p.shape = {.features = shape_of(size).features}, p.side = size.box, p.pixels = band_of(size);
+  p.frequencies = draws.wide_normals(3 * p.shape.features, 2);
+  p.rotations = widen(random_rotations(draws, size.batch));
+  m->weights = draws.wide_normals(2 * p.shape.features);
+  m->frequencies = on_device(device, narrow(p.frequencies), 3, p.shape.features);
+  m->weights_there = on_device(device, narrow(m->weights)), m->pixels = on_device(device, p.pixels);
+  m->rotations = on_device(device, narrow(p.rotations), size.batch, 9);
+  m->values = Buffer<float>(device, size.batch, int64_t(p.pixels.size()));
+  return {
+      m,
+      {m->frequencies.view(), m->weights_there.view(), m->pixels.view(), m->rotations.view(), m->values.view(), p.side},
+      [] {},
+      [m] { return m->values.download(); },
+      [m] {
+        Values out;
+        const double no_latent = 0;
+        for (size_t s = 0; s < m->problem.slices(); ++s)
+          for (size_t i = 0; i < m->problem.pixels.size(); ++i) {
+            const Values in =
+                decoder_input(m->problem.shape, m->problem.frequencies, evaluation(m->problem, s, i).k, &no_latent);
+            out.push_back(std::inner_product(in.begin(), in.end(), m->weights.begin(), 0.0));
+          }
+        return out;
+      }};
+}
+Work encoding_work(const Size& s) {  // at the least: a product of a row and a column of sines, and the sum
+  const double rows = s.batch * pixels_of(s);
+  return {10 * rows * shape_of(s).features, 4 * rows};
 }
 
 /// The first layer of an encoder: a minibatch of images to `width`.
@@ -323,6 +365,7 @@ std::vector<Operation> all_operations() {
   return {training_step(decoder, adam),
           decoder,
           operation("decoder forward", decoder_text, decode_work, &Variants::decode, decode_problem),
+          operation("positional encoding", images_text, encoding_work, &Variants::encoding, encoding_problem),
           operation("encoder layer", encoder_text, linear_work, &Variants::linear, linear_problem),
           operation("encoder layer backward", encoder_text, linear_backward_work, &Variants::linear_backward,
                     linear_backward_problem),

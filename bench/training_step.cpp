@@ -39,6 +39,14 @@ std::vector<Candidate> training_step_candidates(Device& device, const Size& s) {
     expect(trainer.group_images() >= count, "bench: a group is shorter than an epoch");
     out.push_back(
         {.name = name, .precision = precision, .run = [&trainer, m] { trainer.step_group(); }, .times = steps});
+    if (!device.state_or_null()) continue;
+    const auto launched = [&device, &trainer, m] {
+      device.set_recording(false);
+      trainer.step_group();
+      device.set_recording(true);
+    };
+    out.push_back(
+        {.name = std::string(name) + ", not recorded", .precision = precision, .run = launched, .times = steps});
   }
   return out;
 }

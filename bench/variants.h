@@ -8,6 +8,7 @@
 
 #include "kernels/adam/adam.h"
 #include "kernels/decoder/decoder.h"
+#include "kernels/decoder/variants/encoding_variants.h"
 #include "kernels/fourier/fourier.h"
 #include "kernels/linear/linear.h"
 #include "kernels/loss/loss.h"
@@ -28,6 +29,7 @@ struct Variant {
 struct Variants {
   std::vector<Variant<DecodeSlices>> decode;
   std::vector<Variant<DecodeSlicesBackward>> decode_backward;
+  std::vector<Variant<EncodingSum>> encoding;
   std::vector<Variant<LinearForward>> linear;
   std::vector<Variant<LinearBackward>> linear_backward;
   std::vector<Variant<SampleSlices>> slices;

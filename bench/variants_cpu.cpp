@@ -49,6 +49,9 @@ Variants cpu_variants() {
         v, std::string("fused tiles, ") + (*set)->name, (*set)->operands, [](const DecodeSlices&) { return true; },
         [s = *set](Device& d, const DecodeSlices& a) { cpu::decode_slices(d, a, *s); },
         [s = *set](Device& d, const DecodeSlicesBackward& a) { cpu::decode_slices_backward(d, a, *s); });
+  v.encoding = {plain<EncodingSum>("library", 1e-5, cpu::encoding_sum_libm),
+                plain<EncodingSum>("separable", 1e-5, cpu::encoding_sum_separable),
+                plain<EncodingSum>("vectors", 1e-5, cpu::encoding_sum_turns)};
   v.linear = {plain<LinearForward>("BLAS", 1e-5, linear)};
   v.linear_backward = {plain<LinearBackward>("BLAS", 1e-5, linear_backward)};
   v.slices = {plain<SampleSlices>("trilinear", 1e-5, sample_slices)};

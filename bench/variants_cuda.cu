@@ -63,6 +63,8 @@ Variants cuda_variants() {
     add_decoder(v, std::string("fused, ") + name, precision, true);
     add_warpgroups(v, std::string("fused, warpgroups, ") + name, precision);
   }
+  v.encoding = {plain<EncodingSum>("polynomials", 1e-5, cuda::encoding_sum_turns),
+                plain<EncodingSum>("special functions", 1e-5, cuda::encoding_sum_fast)};
   v.linear = {plain<LinearForward>("cuBLASLt", 1e-5, linear)};
   v.linear_backward = {plain<LinearBackward>("cuBLASLt", 1e-5, linear_backward)};
   // Weights to the nearest of 256ths are wrong by 2⁻⁹/√3 on each of three axes. Of values without any order an

@@ -78,7 +78,7 @@ void Device::zero(void* pointer, size_t bytes) {
 }
 
 void Device::repeat(Recording& recording, const std::function<void()>& body) {
-  if (!state_) return body();
+  if (!state_ || !records_) return body();
   // Another operation may have grown the workspace since: addresses in the recording hold no more.
   if (recording.workspace != workspace_.data) recording = {};
   state_->repeat(recording, body);

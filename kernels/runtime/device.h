@@ -90,6 +90,8 @@ class Device {
   /// stands in device memory (Scalar). A backend that can records them the second time and replays them from then on
   /// without calling `body`; so `body` neither uploads nor downloads.
   void repeat(Recording& recording, const std::function<void()>& body);
+  /// Whether repeat() records: yes, until told otherwise. For measuring what that gains.
+  void set_recording(bool on) { records_ = on; }
 
   /// How long the device works on what `work` issues, in seconds, by its own clock. Waits for it.
   double seconds(const std::function<void()>& work);
@@ -112,6 +114,7 @@ class Device {
   std::vector<Scratch> scratch_;
   Scratch workspace_;
   std::mutex growth_;
+  bool records_ = true;
   size_t in_use_ = 0, peak_ = 0;
   uint64_t allocations_ = 0;
 };
