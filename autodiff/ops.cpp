@@ -44,6 +44,7 @@ std::vector<int> add_mlp(Parameters& parameters, int64_t inputs, int64_t width, 
 MlpTensors mlp_tensors(const Parameters& parameters, const std::vector<int>& numbers, bool residual) {
   MlpTensors tensors;
   tensors.residual = residual;
+  tensors.first = numbers[0];
   for (size_t i = 0; i < numbers.size(); i += 2) {
     tensors.weights.push_back(parameters.ref(numbers[i]));
     tensors.biases.push_back(parameters.ref(numbers[i + 1]));
@@ -51,10 +52,15 @@ MlpTensors mlp_tensors(const Parameters& parameters, const std::vector<int>& num
   return tensors;
 }
 
-Var mlp(Tape& tape, Var x, const MlpTensors& tensors) {
+Var mlp(Tape& tape, Var x, const MlpTensors& tensors, Parameters::Product* first) {
   const size_t last = tensors.weights.size() - 1;
-  for (size_t i = 0; i <= last; ++i)
-    x = linear(tape, x, tensors.weights[i], tensors.biases[i], i < last, tensors.residual && i > 0 && i < last);
+  for (size_t i = 0; i <= last; ++i) {
+    Parameters::Ref weight = tensors.weights[i];
+    if (i == 0 && first) weight.gradient = {};
+    const Var y = linear(tape, x, weight, tensors.biases[i], i < last, tensors.residual && i > 0 && i < last);
+    if (i == 0 && first) *first = {tensors.first, y.gradient, x.value};
+    x = y;
+  }
   return x;
 }
 

@@ -9,20 +9,22 @@ namespace recon {
 
 /// Differentiable operations: each records its forward step and, beside it, the derivative.
 
-/// y = [relu](x Wᵀ + b [+ x]).
+/// y = [relu](x Wᵀ + b [+ x]). A weight without a gradient is not differentiated.
 Var linear(Tape& tape, Var x, Parameters::Ref weight, Parameters::Ref bias, bool relu, bool residual);
 
 /// Tensors of a multilayer perceptron: input layer, `layers` hidden layers, output layer.
 struct MlpTensors {
   std::vector<Parameters::Ref> weights, biases;
   bool residual = true;
+  int first = 0;  ///< number of the input layer's weights
 };
 /// Adds an MLP's tensors to the present module of `parameters`: inputs → width, layers × (width → width), width →
 /// outputs.
 std::vector<int> add_mlp(Parameters& parameters, int64_t inputs, int64_t width, int layers, int64_t outputs);
 MlpTensors mlp_tensors(const Parameters& parameters, const std::vector<int>& numbers, bool residual);
-/// relu after every layer but the last.
-Var mlp(Tape& tape, Var x, const MlpTensors& tensors);
+/// relu after every layer but the last. With `first`, the gradient of the input layer's weights is left as a product
+/// for Parameters::adam_step.
+Var mlp(Tape& tape, Var x, const MlpTensors& tensors, Parameters::Product* first = nullptr);
 
 /// Numbers that change from step to step: fixed ones, or places in device memory that are read when the tape runs.
 struct StepScalars {

@@ -62,18 +62,38 @@ Parameters::Step Parameters::next_step(int64_t average_steps) {
 }
 
 void Parameters::adam_step(const std::vector<Scalar<float>>& learning_rates, Scalar<int64_t> number,
-                           Scalar<float> average_rate, bool average) {
+                           Scalar<float> average_rate, bool average, const std::vector<Product>& products) {
   expect(learning_rates.size() == modules_.size(), "parameters: one learning rate a module");
+  int64_t done = 0;
+  const auto step_to = [&](int64_t to, Scalar<float> rate) {
+    const auto range = [&](const Buffer<float>& b) { return View<float>{b.view().data + done, 1, to - done}; };
+    if (to > done)
+      adam(*device_, Adam{.parameters = range(values_),
+                          .gradients = range(gradients_),
+                          .first_moments = range(first_moments_),
+                          .second_moments = range(second_moments_),
+                          .learning_rate = rate,
+                          .step = number});
+    done = to;
+  };
+  auto product = products.begin();
   for (size_t i = 0; i < modules_.size(); ++i) {
-    const auto range = [&](const Buffer<float>& b) {
-      return View<float>{b.view().data + modules_[i].offset, 1, modules_[i].size};
-    };
-    adam(*device_, Adam{.parameters = range(values_),
-                        .gradients = range(gradients_),
-                        .first_moments = range(first_moments_),
-                        .second_moments = range(second_moments_),
-                        .learning_rate = learning_rates[i],
-                        .step = number});
+    const int64_t end = modules_[i].offset + modules_[i].size;
+    for (; product != products.end() && tensors_[static_cast<size_t>(product->tensor)].offset < end; ++product) {
+      const Tensor& t = tensors_[static_cast<size_t>(product->tensor)];
+      expect(t.offset >= done, "parameters: products are not in the tensors' order");
+      step_to(t.offset, learning_rates[i]);
+      const auto matrix = [&](const Buffer<float>& b) { return View<float>{b.view().data + t.offset, t.rows, t.cols}; };
+      adam_product(*device_, AdamProduct{.parameters = matrix(values_),
+                                         .first_moments = matrix(first_moments_),
+                                         .second_moments = matrix(second_moments_),
+                                         .left = product->left,
+                                         .right = product->right,
+                                         .learning_rate = learning_rates[i],
+                                         .step = number});
+      done += t.size();
+    }
+    step_to(end, learning_rates[i]);
   }
   if (average)
     average_weights(*device_,

@@ -51,9 +51,15 @@ class Parameters {
     float average_rate = 0;
   };
   Step next_step(int64_t average_steps);
+  /// A tensor [N, K] whose gradient is leftᵀ right, left [B, N] and right [B, K], and stands nowhere.
+  struct Product {
+    int tensor = 0;
+    View<const float> left, right;
+  };
   /// Issues an Adam step with a learning rate a module; gradients are zeroed. The average follows if it is kept.
+  /// `products` in the tensors' order.
   void adam_step(const std::vector<Scalar<float>>& learning_rates, Scalar<int64_t> number, Scalar<float> average_rate,
-                 bool average);
+                 bool average, const std::vector<Product>& products = {});
   /// Exchanges the weights with their running average (for evaluation); calling it again undoes it.
   void swap_average();
   bool has_average() const { return average_steps_ > 0; }

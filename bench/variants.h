@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct Variants {
   std::vector<Variant<SampleSlices>> slices;
   std::vector<Variant<Hartley2d>> hartley;
   std::vector<Variant<Adam>> adam;
+  std::vector<Variant<AdamProduct>> adam_product;
   std::vector<Variant<SquaredError>> loss;
 };
 
@@ -78,6 +80,34 @@ Variants cuda_variants();  ///< empty in a build without the CUDA backend
 Ceilings cuda_ceilings(Device& device);
 Variants variants_of(const Device& device);
 Ceilings ceilings_of(Device& device);
+
+/// Gradients of the weights into memory, then Adam over them: what adam_product does in one.
+inline Variant<AdamProduct> product_then_adam() {
+  return {"product, then Adam", 1e-5, [](Device& device, const AdamProduct& a) -> std::function<void()> {
+            const int64_t rows = a.parameters.rows, inner = a.parameters.cols, n = rows * inner;
+            const auto gradients = std::make_shared<Buffer<float>>(device, rows, inner);
+            const auto bias = std::make_shared<Buffer<float>>(device, 1, rows);
+            gradients->zero(), bias->zero();
+            Adam step{.parameters = {a.parameters.data, 1, n},
+                      .gradients = gradients->shaped(1, n),
+                      .first_moments = {a.first_moments.data, 1, n},
+                      .second_moments = {a.second_moments.data, 1, n},
+                      .learning_rate = a.learning_rate,
+                      .beta1 = a.beta1,
+                      .beta2 = a.beta2,
+                      .epsilon = a.epsilon,
+                      .step = a.step};
+            return [&device, a, gradients, bias, step] {
+              // Without relu and residual dy stays as it is.
+              linear_backward(device, {.x = a.right,
+                                       .w = a.parameters,
+                                       .dy = {const_cast<float*>(a.left.data), a.left.rows, a.left.cols},
+                                       .dw = gradients->view(),
+                                       .db = bias->view()});
+              adam(device, step);
+            };
+          }};
+}
 
 /// A function that keeps nothing.
 template <class Args>

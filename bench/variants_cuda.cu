@@ -79,6 +79,7 @@ Variants cuda_variants() {
               plain<SampleSlices>("trilinear", 1e-5, sample_slices)};
   v.hartley = {plain<Hartley2d>("cuFFT", 1e-5, hartley)};
   v.adam = {plain<Adam>("one pass", 1e-5, adam)};
+  v.adam_product = {product_then_adam(), plain<AdamProduct>("one pass", 1e-5, adam_product)};
   v.loss = {plain<SquaredError>("one pass", 1e-5, squared_error)};
   return v;
 }

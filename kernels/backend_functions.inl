@@ -13,6 +13,7 @@ void decode_slices(Device&, const DecodeSlices&);
 void decode_points(Device&, const DecodePoints&);
 void decode_slices_backward(Device&, const DecodeSlicesBackward&);
 void adam(Device&, const Adam&);
+void adam_product(Device&, const AdamProduct&);
 void adam_rows(Device&, const AdamRows&);
 void average_weights(Device&, const AverageWeights&);
 void linear_forward(Device&, const LinearForward&);

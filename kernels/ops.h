@@ -21,6 +21,7 @@ struct DecodeSlices;
 struct DecodePoints;
 struct DecodeSlicesBackward;
 struct Adam;
+struct AdamProduct;
 struct AdamRows;
 struct AverageWeights;
 struct LinearForward;
@@ -77,6 +78,7 @@ struct Ops {
   void (*decode_points)(Device&, const DecodePoints&);
   void (*decode_slices_backward)(Device&, const DecodeSlicesBackward&);
   void (*adam)(Device&, const Adam&);
+  void (*adam_product)(Device&, const AdamProduct&);
   void (*adam_rows)(Device&, const AdamRows&);
   void (*average_weights)(Device&, const AverageWeights&);
   void (*linear_forward)(Device&, const LinearForward&);

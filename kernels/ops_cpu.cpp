@@ -38,6 +38,7 @@ const Ops& cpu_ops() {
       .decode_points = cpu::decode_points,
       .decode_slices_backward = cpu::decode_slices_backward,
       .adam = cpu::adam,
+      .adam_product = cpu::adam_product,
       .adam_rows = cpu::adam_rows,
       .average_weights = cpu::average_weights,
       .linear_forward = cpu::linear_forward,

@@ -35,6 +35,7 @@ const Ops* cuda_ops() {
       .decode_points = cuda::decode_points,
       .decode_slices_backward = cuda::decode_slices_backward,
       .adam = cuda::adam,
+      .adam_product = cuda::adam_product,
       .adam_rows = cuda::adam_rows,
       .average_weights = cuda::average_weights,
       .linear_forward = cuda::linear_forward,

@@ -43,7 +43,8 @@ void Trainer::record_step(Step& s) {
       .epoch = Scalar(&now->epoch), .loss_scale = Scalar(&now->loss_scale), .kl_scale = Scalar(&now->kl_scale)};
   s.tape.record([this, &s] { load_minibatch(s); }, {});
   if (encoder) {
-    const Var encoded = mlp(s.tape, Tape::constant(s.encoder_input.view()), model_->encoder());
+    const Var encoded =
+        mlp(s.tape, Tape::constant(s.encoder_input.view()), model_->encoder(), &s.products.emplace_back());
     s.z = reparameterize(s.tape, encoded, images, config_.seed, scalars, s.kl.view());
   } else if (m.source == LatentSource::table) {
     s.z = gather_latents(s.tape, model_->table().values.view(), images, scalars, s.kl.view());
@@ -163,7 +164,8 @@ void Trainer::issue_step(Step& s) {
   s.tape.backward();
   std::vector<Scalar<float>> rates = {Scalar(&now->learning_rates[0])};
   if (model_->encoder_module() >= 0) rates.push_back(Scalar(&now->learning_rates[1]));
-  model_->parameters().adam_step(rates, Scalar(&now->step), Scalar(&now->average_rate), config_.average_steps > 0);
+  model_->parameters().adam_step(rates, Scalar(&now->step), Scalar(&now->average_rate), config_.average_steps > 0,
+                                 s.products);
   if (s.latents_move) {
     Model::Table& table = model_->table();
     adam_rows(*device_, AdamRows{.parameters = table.values.view(),

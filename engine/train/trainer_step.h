@@ -26,6 +26,7 @@ struct Trainer::Step {
   View<const int32_t> images, rows;  ///< of the trainer's current row of the schedule
   Buffer<float> matrices, shifts, target, ctf, encoder_input, loss, kl;
   Var z;
+  std::vector<Parameters::Product> products;  ///< gradients that are formed as the weights move
   Tape tape;
   Recording recording;
 };

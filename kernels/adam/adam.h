@@ -14,6 +14,16 @@ struct Adam {
   float gradient_scale = 1;
 };
 
+/// Adam for a matrix [N, K] whose gradient is leftᵀ right, a sum of few outer products: what a minibatch makes of a
+/// layer's weights. It is formed where it is used, and neither written nor read.
+struct AdamProduct {
+  View<float> parameters, first_moments, second_moments;  ///< [N, K]
+  View<const float> left, right;                          ///< [B, N], [B, K]
+  Scalar<float> learning_rate = 1e-4f;
+  float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
+  Scalar<int64_t> step = int64_t{1};
+};
+
 /// Adam for the rows of a table of which a step touches a few (one latent an image): row rows[b] of `parameters` moves
 /// by the gradient gradients[b]; each row counts its own steps, so an untouched row does not drift.
 struct AdamRows {
@@ -33,6 +43,7 @@ struct AverageWeights {
 };
 
 void adam(Device& device, const Adam& args);
+void adam_product(Device& device, const AdamProduct& args);
 void adam_rows(Device& device, const AdamRows& args);
 void average_weights(Device& device, const AverageWeights& args);
 

@@ -1,5 +1,6 @@
 #include "kernels/adam/adam.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/cpu.h"
@@ -27,6 +28,11 @@ RECON_SIMD void adam_range(float* p, float* g, float* m, float* v, int64_t count
   }
 }
 
+RECON_SIMD void add_scaled(const float* from, float factor, int64_t count, float* to) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) to[i] += factor * from[i];
+}
+
 RECON_SIMD void average_range(const float* p, float* average, int64_t count, float rate) {
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i) average[i] += rate * (p[i] - average[i]);
@@ -39,6 +45,23 @@ void adam(Device& device, const Adam& a) {
   device.threads().for_range(a.parameters.size(), 32768, [&](int64_t first, int64_t last) {
     adam_range(a.parameters.data + first, a.gradients.data + first, a.first_moments.data + first,
                a.second_moments.data + first, last - first, rates, a.gradient_scale);
+  });
+}
+
+void adam_product(Device& device, const AdamProduct& a) {
+  constexpr int64_t piece = 1024;  // columns whose gradient stays in the first-level cache
+  const Rates rates = rates_at(a.step.get(), a.learning_rate.get(), a.beta1, a.beta2, a.epsilon);
+  const int64_t columns = a.parameters.cols;
+  device.threads().for_range(a.parameters.rows, 4, [&](int64_t first, int64_t last) {
+    float gradient[piece];
+    for (int64_t k = 0; k < columns; k += piece)
+      for (int64_t n = first; n < last; ++n) {
+        const int64_t count = std::min(piece, columns - k);
+        std::fill_n(gradient, count, 0.0f);
+        for (int64_t b = 0; b < a.left.rows; ++b) add_scaled(a.right.row(b) + k, a.left(b, n), count, gradient);
+        adam_range(a.parameters.row(n) + k, gradient, a.first_moments.row(n) + k, a.second_moments.row(n) + k, count,
+                   rates, 1);
+      }
   });
 }
 

@@ -13,7 +13,8 @@ void linear(Device& device, const LinearForward& a) {
 }
 
 void linear_backward(Device& device, const LinearBackward& a) {
-  expect(a.x.cols == a.w.cols && a.dw.rows == a.w.rows && a.dw.cols == a.w.cols, "linear: dw must be shaped like w");
+  expect(a.x.cols == a.w.cols && (a.dw.empty() || (a.dw.rows == a.w.rows && a.dw.cols == a.w.cols)),
+         "linear: dw must be shaped like w");
   expect(a.db.size() == a.w.rows && a.dy.cols == a.w.rows, "linear: db and dy must have a column a row of w");
   expect(a.x.rows == a.dy.rows, "linear: x and dy differ in rows");
   expect(a.dx.empty() || (a.dx.rows == a.x.rows && a.dx.cols == a.x.cols), "linear: dx must be shaped like x");

@@ -13,7 +13,7 @@ struct LinearForward {
 };
 
 /// Gradients of LinearForward. dy [B, N] is overwritten by the gradient of the pre-activation. Adds to dx (empty:
-/// not wanted), dw and db.
+/// not wanted), dw (empty: dyᵀ x is formed elsewhere, see AdamProduct) and db.
 struct LinearBackward {
   View<const float> x, w, y;
   View<float> dy;

@@ -41,6 +41,7 @@ void linear_backward(Device& device, const LinearBackward& a) {
       }
       a.db[j] += sum;
     }
+    if (a.dw.empty()) return;
     cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, as_int(last - first), as_int(inner), as_int(rows), 1,
                 a.dy.data + first, as_int(outputs), a.x.data, as_int(inner), 1, a.dw.row(first), as_int(inner));
   });

@@ -67,17 +67,18 @@ void linear_backward(Device& device, const LinearBackward& a) {
   Queue& queue = queue_of(device);
   launch(queue, "linear_backward", over_columns<float>(a.dy.cols), start_backward_kernel, a);
   if (a.x.cols == 0) return;
-  queue.gemm({.transpose_a = true,
-              .m = a.w.rows,
-              .n = a.w.cols,
-              .k = a.x.rows,
-              .beta = 1,
-              .a = a.dy.data,
-              .lda = a.dy.cols,
-              .b = a.x.data,
-              .ldb = a.x.cols,
-              .c = a.dw.data,
-              .ldc = a.dw.cols});
+  if (!a.dw.empty())
+    queue.gemm({.transpose_a = true,
+                .m = a.w.rows,
+                .n = a.w.cols,
+                .k = a.x.rows,
+                .beta = 1,
+                .a = a.dy.data,
+                .lda = a.dy.cols,
+                .b = a.x.data,
+                .ldb = a.x.cols,
+                .c = a.dw.data,
+                .ldc = a.dw.cols});
   if (a.dx.empty()) return;
   queue.gemm({.m = a.x.rows,
               .n = a.w.cols,

@@ -104,6 +104,33 @@ TEST_CASE("Parameters: Adam steps with a rate a module match the double referenc
   CHECK(p.state().values == before.values);
 }
 
+TEST_CASE("Parameters: a tensor whose gradient is a product moves as if the product stood in its gradient") {
+  const auto device = test_device(2);
+  Parameters whole = two_modules(*device, 3), parts = two_modules(*device, 3);
+  for (const int tensor : {0, 2, 8, 10}) {  // first, inner, first of a module, inner
+    const Parameters::Tensor& t = whole.tensors()[size_t(tensor)];
+    Draws draws{uint64_t(tensor)};
+    std::vector<float> gradients = draws.normals(whole.size());
+    const auto left = draws.normals(3 * t.rows), right = draws.normals(3 * t.cols);
+    std::vector<float> others = gradients;
+    for (int64_t i = 0; i < t.size(); ++i) {
+      float sum = 0;
+      for (int64_t b = 0; b < 3; ++b)
+        sum += left[size_t(b * t.rows + i / t.cols)] * right[size_t(b * t.cols + i % t.cols)];
+      gradients[size_t(t.offset + i)] = sum, others[size_t(t.offset + i)] = 0;
+    }
+    set_gradients(*device, whole, gradients);
+    take_step(whole, {1e-2f, 3e-3f}, 5);
+    set_gradients(*device, parts, others);
+    const Buffer<float> l = on_device(*device, left, 3, t.rows), r = on_device(*device, right, 3, t.cols);
+    const Parameters::Step next = parts.next_step(5);
+    parts.adam_step({1e-2f, 3e-3f}, next.number, next.average_rate, true, {{tensor, l.view(), r.view()}});
+    CHECK(relative_error(parts.state().values, widen(whole.state().values)) < 1e-6);
+    CHECK(relative_error(parts.state().second_moments, widen(whole.state().second_moments)) < 1e-6);
+    CHECK(relative_error(parts.state().average, widen(whole.state().average)) < 1e-6);
+  }
+}
+
 TEST_CASE("Parameters: a restored state goes on with the same bits, and another model's is refused") {
   const auto device = test_device(2);
   Parameters a = two_modules(*device, 1), b = two_modules(*device, 2);

@@ -124,6 +124,54 @@ TEST_CASE("Adam: rows of a table move by their own step counts, and rows that ar
   CHECK(worst < 1e-6);  // as above
 }
 
+// The gradient is a sum of B products: B roundings more.
+TEST_CASE(
+    "Adam: steps along a product of two matrices match the double reference, with the same bits for 1 and 3 threads") {
+  const auto device = test_device(2), one = test_device(1), three = test_device(3);
+  double worst = 0;
+  for (uint64_t number = 0; number < shapes(40); ++number) {
+    Draws draws(300 + number);
+    const bool large = number % 10 == 0;
+    const int64_t n = draws.integer(1, large ? 70 : 40), k = large ? draws.integer(1000, 2100) : draws.integer(1, 200),
+                  batch = draws.integer(1, 40);
+    const auto start = draws.normals(n * k);
+    AdamState expected{widen(start), Values(size_t(n * k)), Values(size_t(n * k))};
+    std::vector<std::vector<float>> lefts, rights;
+    for (int step = 0; step < 3; ++step) {
+      lefts.push_back(draws.normals(batch * n)), rights.push_back(draws.normals(batch * k));
+      Values gradient(size_t(n * k));
+      for (int64_t b = 0; b < batch; ++b)
+        for (int64_t i = 0; i < n * k; ++i)
+          gradient[size_t(i)] +=
+              double(lefts.back()[size_t(b * n + i / k)]) * double(rights.back()[size_t(b * k + i % k)]);
+      adam_step(expected, gradient, double(1e-2f), double(0.9f), double(0.999f), double(1e-8f));
+    }
+    const auto run = [&](Device& d) {
+      const Buffer<float> p = on_device(d, start, n, k), first(d, n, k), second(d, n, k);
+      first.zero(), second.zero();
+      for (size_t step = 0; step < 3; ++step) {
+        const Buffer<float> left = on_device(d, lefts[step], batch, n), right = on_device(d, rights[step], batch, k);
+        adam_product(d, AdamProduct{.parameters = p.view(),
+                                    .first_moments = first.view(),
+                                    .second_moments = second.view(),
+                                    .left = left.view(),
+                                    .right = right.view(),
+                                    .learning_rate = 1e-2f,
+                                    .step = static_cast<int64_t>(step) + 1});
+      }
+      return Moments{p.download(), first.download(), second.download()};
+    };
+    const Moments got = run(*device);
+    worst = std::max({worst, relative_error(got.parameters, expected.parameters),
+                      relative_error(got.first, expected.first), relative_error(got.second, expected.second)});
+    if (number % 10 > 1) continue;
+    CHECK(run(*one) == got);
+    CHECK(run(*three) == got);
+  }
+  MESSAGE("worst " << worst);
+  CHECK(worst < 2e-6);
+}
+
 TEST_CASE("Adam: the average follows the weights by its rate") {
   const auto device = test_device(2);
   Draws draws(2);

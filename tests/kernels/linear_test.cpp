@@ -184,7 +184,7 @@ TEST_CASE("Linear: the same bits for 1, 2 and 3 threads") {
   CHECK(run(*three, c, 0) == expected);
 }
 
-TEST_CASE("Linear: no rows leave the gradients as they are, and an input without a gradient changes no other") {
+TEST_CASE("Linear: no rows leave the gradients as they are, and an input or a weight without one changes no other") {
   const auto device = test_device(2);
   for (uint64_t number = 0; number < 20; ++number) {
     Case c = random_case(7000 + number);
@@ -210,6 +210,21 @@ TEST_CASE("Linear: no rows leave the gradients as they are, and an input without
     for (size_t i = 0; i < pre.size(); ++i)
       if (s.relu && whole.y[i] <= 0) pre[i] = 0;
     CHECK(dy.download() == pre);
+    const Buffer<float> again = on_device(*device, c.dy, s.rows, s.outputs),
+                        dx = on_device(*device, std::vector<float>(c.x.size(), 0.5f), s.rows, s.inner),
+                        bias = on_device(*device, std::vector<float>(c.b.size(), 0.5f));
+    linear_backward(*device, LinearBackward{.x = x.view(),
+                                            .w = w.view(),
+                                            .y = y.view(),
+                                            .dy = again.view(),
+                                            .dx = dx.view(),
+                                            .dw = {},
+                                            .db = bias.view(),
+                                            .relu = s.relu,
+                                            .residual = s.residual});
+    CHECK(dx.download() == whole.dx);
+    CHECK(bias.download() == whole.db);
+    CHECK(again.download() == pre);
     c.shape.rows = 0;
     c.x.clear(), c.dy.clear();
     const Result none = run(*device, c, 0.5f);
