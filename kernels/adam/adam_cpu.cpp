@@ -28,9 +28,25 @@ RECON_SIMD void adam_range(float* p, float* g, float* m, float* v, int64_t count
   }
 }
 
-RECON_SIMD void add_scaled(const float* from, float factor, int64_t count, float* to) {
-#pragma omp simd
-  for (int64_t i = 0; i < count; ++i) to[i] += factor * from[i];
+/// gradient [count] = Σ_b left[b · left_step] right[b · right_step + …]: 64 columns' sums at a time, in registers.
+RECON_SIMD void product_row(const float* left, int64_t left_step, const float* right, int64_t right_step, int64_t batch,
+                            int64_t count, float* gradient) {
+  typedef float Vector __attribute__((vector_size(64)));
+  typedef float Unaligned __attribute__((vector_size(64), aligned(4), may_alias));
+  int64_t k = 0;
+  for (; k + 64 <= count; k += 64) {
+    Vector sums[4] = {};
+    for (int64_t b = 0; b < batch; ++b) {
+      const float factor = left[b * left_step];
+      const auto* from = reinterpret_cast<const Unaligned*>(right + b * right_step + k);
+      for (int i = 0; i < 4; ++i) sums[i] += factor * from[i];
+    }
+    for (int i = 0; i < 4; ++i) reinterpret_cast<Unaligned*>(gradient + k)[i] = sums[i];
+  }
+  for (; k < count; ++k) {
+    gradient[k] = 0;
+    for (int64_t b = 0; b < batch; ++b) gradient[k] += left[b * left_step] * right[b * right_step + k];
+  }
 }
 
 RECON_SIMD void average_range(const float* p, float* average, int64_t count, float rate) {
@@ -57,8 +73,7 @@ void adam_product(Device& device, const AdamProduct& a) {
     for (int64_t k = 0; k < columns; k += piece)
       for (int64_t n = first; n < last; ++n) {
         const int64_t count = std::min(piece, columns - k);
-        std::fill_n(gradient, count, 0.0f);
-        for (int64_t b = 0; b < a.left.rows; ++b) add_scaled(a.right.row(b) + k, a.left(b, n), count, gradient);
+        product_row(a.left.data + n, a.left.cols, a.right.data + k, columns, a.left.rows, count, gradient);
         adam_range(a.parameters.row(n) + k, gradient, a.first_moments.row(n) + k, a.second_moments.row(n) + k, count,
                    rates, 1);
       }
