@@ -151,9 +151,14 @@ void Trainer::train_group(const std::vector<int32_t>& images) {
   }
   schedule_.upload(schedule);
   cursor_on_device_.zero();
-  for (size_t first = 0; first < images.size(); first += batch) {
-    Step& step = step_for(static_cast<int64_t>(std::min(batch, images.size() - first)), pixels, latents_move);
-    device_->repeat(step.recording, [&] { issue_step(step); });
+  for (size_t first = 0; first < images.size();) {
+    const size_t left = images.size() - first, count = std::min(left, batch);
+    Step& step = step_for(static_cast<int64_t>(count), pixels, latents_move);
+    const bool many = left >= run_steps * batch;
+    device_->repeat(many ? step.run_recording : step.recording, [&] {
+      for (size_t i = 0; i < (many ? run_steps : 1); ++i) issue_step(step);
+    });
+    first += (many ? run_steps : 1) * count;
   }
 }
 

@@ -18,6 +18,10 @@ struct StepRecord {
 constexpr int64_t step_record_words = sizeof(StepRecord) / sizeof(int32_t);
 static_assert(sizeof(StepRecord) == 40 && step_record_words == 10);
 
+/// Steps that are launched together where that many of full size are left: small minibatches last no longer than what
+/// lies between two launches, a few microseconds.
+constexpr size_t run_steps = 8;
+
 /// A minibatch's arrays and its tape. Recorded once for a shape, replayed with new image numbers.
 struct Trainer::Step {
   explicit Step(Device& device) : tape(device) {}
@@ -28,7 +32,7 @@ struct Trainer::Step {
   Var z;
   std::vector<Parameters::Product> products;  ///< gradients that are formed as the weights move
   Tape tape;
-  Recording recording;
+  Recording recording, run_recording;  ///< of one step, and of run_steps
 };
 
 }  // namespace recon

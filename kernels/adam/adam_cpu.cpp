@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "kernels/cpu.h"
 
@@ -32,16 +33,16 @@ RECON_SIMD void adam_range(float* p, float* g, float* m, float* v, int64_t count
 RECON_SIMD void product_row(const float* left, int64_t left_step, const float* right, int64_t right_step, int64_t batch,
                             int64_t count, float* gradient) {
   typedef float Vector __attribute__((vector_size(64)));
-  typedef float Unaligned __attribute__((vector_size(64), aligned(4), may_alias));
   int64_t k = 0;
   for (; k + 64 <= count; k += 64) {
     Vector sums[4] = {};
     for (int64_t b = 0; b < batch; ++b) {
       const float factor = left[b * left_step];
-      const auto* from = reinterpret_cast<const Unaligned*>(right + b * right_step + k);
+      Vector from[4];  // a copy, as a pointer to vectors would claim an alignment
+      std::memcpy(from, right + b * right_step + k, sizeof from);
       for (int i = 0; i < 4; ++i) sums[i] += factor * from[i];
     }
-    for (int i = 0; i < 4; ++i) reinterpret_cast<Unaligned*>(gradient + k)[i] = sums[i];
+    std::memcpy(gradient + k, sums, sizeof sums);
   }
   for (; k < count; ++k) {
     gradient[k] = 0;
