@@ -77,6 +77,9 @@ void add_search(CLI::App& app, TrainOptions& o) {
   add(app, "--random-epochs N", s.random_pose_epochs, "first epochs with random orientations")->check(within(0, 1e6));
   add(app, "--search-epochs N", s.search_epochs, "epochs with search; then poses stay; 0: all")->check(within(0, 1e6));
   add(app, "--search-every N", s.search_every, "search in every n-th of those")->check(within(1, 1e6));
+  add(app, "--polish N", s.polish_rounds,
+      "after them, rounds in which poses leave the grid, each image against a map of the others")
+      ->check(within(0, 1000));
   add(app, "--macro-batch N", s.macro_batch, "images searched between refreshes of the lattice")->check(within(1, 1e9));
   add(app, "--lattice-bins N", s.lattice_bins, "lattices a macro-batch when there is a latent")->check(within(1, 1e6));
   add(app, "--joint-search N", s.joint_search_epochs,
@@ -136,6 +139,11 @@ void refuse_idle_options(const CLI::App& app, const TrainOptions& o) {
          o.stage.linear_latents && o.stage.poses == PoseMode::search &&
              o.stage.latent_start_epoch <= o.stage.random_pose_epochs,
          "linear needs poses: start the latents after an epoch of search, --latent-start above --random-epochs");
+  refuse("--polish", o.stage.polish_rounds > 0 && o.stage.model.latent > 0, "is for one structure: without --zdim");
+  refuse("--polish",
+         o.stage.polish_rounds > 0 &&
+             (o.stage.search_epochs == 0 || o.stage.random_pose_epochs + o.stage.search_epochs >= o.stage.epochs),
+         "needs epochs after the search: --search-epochs below --epochs less --random-epochs");
   refuse("--encoding-sigma", o.stage.model.encoding != Encoding::gaussian, "is for --encoding gaussian");
   refuse("--window-", !o.run.preparation.window, "has no effect with --no-window");
   refuse("--lattice-bins", o.stage.source == SourceMode::exact, "has no effect with --source exact");

@@ -35,7 +35,7 @@ std::string text_of(const RunProgress& p) {
   text += format("  loss %.5f", e.loss);
   if (e.kl != 0) text += format("  kl %.3f", e.kl);
   text += format("  band %.0f", e.band);
-  if (p.epoch_finished && e.stage == "pose search") text += format("  poses moved %.1f deg", e.pose_change_degrees);
+  if (p.epoch_finished && e.pose_change_degrees > 0) text += format("  poses moved %.1f deg", e.pose_change_degrees);
   text += format("  %.0f images/s", p.images_per_second);
   text += "  ETA " + duration_text(p.remaining_seconds) + (p.stages > 1 ? " (stage)" : "");
   return text + "  " + bytes_text(double(p.device_bytes));

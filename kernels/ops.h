@@ -36,6 +36,7 @@ struct SampleSlices;
 struct PoseScore;
 struct PoseBest;
 struct PoseBound;
+struct PoseEquations;
 struct PoseSelect;
 struct PoseExpand;
 struct PoseCount;
@@ -93,6 +94,7 @@ struct Ops {
   void (*pose_score)(Device&, const PoseScore&);
   void (*pose_best)(Device&, const PoseBest&);
   void (*pose_bound)(Device&, const PoseBound&);
+  void (*pose_equations)(Device&, const PoseEquations&);
   void (*pose_select)(Device&, const PoseSelect&);
   void (*pose_expand)(Device&, const PoseExpand&);
   void (*pose_count)(Device&, const PoseCount&);

@@ -215,15 +215,19 @@ Backprojection::Filter Backprojection::plain_filter(const Sums& sums) const {
 /// Division, not iterated density compensation (Pipe & Menon 1999): tried with RELION's blob of radius 1.9 (1, 3 and 10
 /// rounds) and with the trilinear kernel (3, 10, 20); both converge to the same map, FSC equal to 5e-4 in every shell
 /// of ribo64, at 10 to 40 times the time. What is left of 1 − FSC on clean data falls with oversampling 3.
-std::vector<float> Backprojection::solve(const Sums& sums, const Filter& filter) {
+std::vector<float> Backprojection::solve(const Sums& sums, const Filter& filter, const Backprojection* left_out) {
   const int m = padded_, offset = (m - side_) / 2;
   Buffer<float> grid(device_, int64_t(m) * m, m), volume(device_, int64_t(side_) * side_, side_);
   {
     const auto divided = host_write(device_, grid.view());
     for_grid(m, options_.oversampling, [&](int64_t at, size_t shell) {
       const size_t i = static_cast<size_t>(at);
-      const bool known = shell < filter.constant.size() && sums.weight[i] > 0;
-      divided[at] = known ? static_cast<float>(sums.data[i] / (sums.weight[i] + filter.constant[shell])) : 0.0f;
+      float data = sums.data[i], weight = sums.weight[i];
+      if (left_out)
+        for (const Sums& own : left_out->sums_) data -= own.data[i], weight -= own.weight[i];
+      // What a difference leaves of a voxel that only the others met is rounding.
+      const bool known = shell < filter.constant.size() && weight > 1e-4f * sums.weight[i];
+      divided[at] = known ? static_cast<float>(data / (weight + filter.constant[shell])) : 0.0f;
     });
   }
   hartley(device_, Hartley3d{.volume = grid.view(), .hartley = grid.view(), .side = m});
@@ -243,6 +247,13 @@ std::vector<float> Backprojection::solve(const Sums& sums, const Filter& filter)
   }
   filter_shells(device_, volume.view(), side_, filter.gain);
   return volume.download();
+}
+
+std::vector<float> Backprojection::without(const Backprojection& part, const std::vector<double>& gain) {
+  Filter filter = plain_filter(sums_[0]);
+  expect(part.padded_ == padded_ && gain.size() == filter.gain.size(), "back-projection: sizes differ");
+  filter.gain = gain;
+  return solve(sums_[0], filter, &part);
 }
 
 BackprojectResult Backprojection::finish() {

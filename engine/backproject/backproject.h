@@ -45,6 +45,10 @@ class Backprojection {
   /// Once, after all images. Throws ContractError when there were none.
   BackprojectResult finish();
 
+  /// After finish(): the map of all images but those of `part`, which were inserted here too, unfiltered but for
+  /// `gain`, a factor a shell i = 0 .. D/2. What judges an image without its own noise.
+  std::vector<float> without(const Backprojection& part, const std::vector<double>& gain);
+
  private:
   struct Sums {
     std::vector<float> data, weight;  ///< [M³] each, M = oversampling · D
@@ -56,7 +60,7 @@ class Backprojection {
   void insert_batch(const BackprojectImages& images, int64_t first, int64_t count);
   Filter plain_filter(const Sums& sums) const;
   Filter wiener_filter(const Sums& sums, const std::vector<double>& fsc) const;
-  std::vector<float> solve(const Sums& sums, const Filter& filter);
+  std::vector<float> solve(const Sums& sums, const Filter& filter, const Backprojection* left_out = nullptr);
 
   Device& device_;
   int side_, padded_;

@@ -20,34 +20,44 @@ void ExactSource::slices(View<const Pixel> pixels, View<const float> rotations, 
                                         .side = model_->config().side});
 }
 
-LatticeSource::LatticeSource(const Model& model, int oversampling) : model_(&model), oversampling_(oversampling) {
-  const int64_t side = model.config().side, padded = side * oversampling;
+Lattice::Lattice(Device& device, int side, int oversampling)
+    : device_(&device), side_(side), oversampling_(oversampling) {
+  const int64_t padded = int64_t{side} * oversampling;
+  values_ = Buffer<float>(device, padded * padded, padded);
+}
+
+void Lattice::fill(View<const float> density, float scale) {
+  const int padded = side_ * oversampling_;
+  pad_volume(
+      *device_,
+      PadVolume{.density = density, .out = values_.view(), .side = side_, .padded_side = padded, .scale = scale});
+  hartley(*device_, Hartley3d{.volume = values_.view(), .hartley = values_.view(), .side = padded});
+}
+
+void Lattice::slices(View<const Pixel> pixels, View<const float> rotations, View<const int32_t> active,
+                     View<float> values) const {
+  sample_slices(*device_, SampleSlices{.volume = {values_.view(), side_ * oversampling_, oversampling_},
+                                       .pixels = pixels,
+                                       .rotations = rotations,
+                                       .active = active,
+                                       .values = values});
+}
+
+LatticeSource::LatticeSource(const Model& model) : model_(&model), lattice_(model.device(), model.config().side) {
+  const int64_t side = model.config().side;
   cube_ = Buffer<float>(model.device(), side * side, side);
-  padded_ = Buffer<float>(model.device(), padded * padded, padded);
 }
 
 void LatticeSource::refresh(const std::vector<float>& z, double radius) {
-  Device& device = model_->device();
   const int side = model_->config().side;
   model_->hartley_volume(z, std::min(radius, side / 2.0), cube_.view());
-  hartley(device, Hartley3d{.volume = cube_.view(), .hartley = cube_.view(), .side = side});
-  pad_volume(device, PadVolume{.density = cube_.view(),
-                               .out = padded_.view(),
-                               .side = side,
-                               .padded_side = side * oversampling_,
-                               .scale = 1.0f / (static_cast<float>(side) * static_cast<float>(side) *
-                                                static_cast<float>(side))});
-  hartley(device, Hartley3d{.volume = padded_.view(), .hartley = padded_.view(), .side = side * oversampling_});
+  hartley(model_->device(), Hartley3d{.volume = cube_.view(), .hartley = cube_.view(), .side = side});
+  lattice_.fill(cube_.view(), 1.0f / (static_cast<float>(side) * static_cast<float>(side) * static_cast<float>(side)));
 }
 
 void LatticeSource::slices(View<const Pixel> pixels, View<const float> rotations, View<const int32_t> active,
                            View<const int32_t>, View<float> values) {
-  sample_slices(model_->device(),
-                SampleSlices{.volume = {padded_.view(), model_->config().side * oversampling_, oversampling_},
-                             .pixels = pixels,
-                             .rotations = rotations,
-                             .active = active,
-                             .values = values});
+  lattice_.slices(pixels, rotations, active, values);
 }
 
 double LatticeSource::measure_error(View<const Pixel> pixels, const std::vector<float>& z, int count, uint64_t seed) {

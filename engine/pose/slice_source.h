@@ -35,12 +35,27 @@ class ExactSource : public SliceSource {
   View<const float> latents_;
 };
 
-/// The decoder on a 3-D lattice once, slices by trilinear interpolation: the density is divided by the interpolation
-/// kernel's own transform and padded to twice the box first (gridding correction), so that what remains is the aliasing
-/// of the kernel.
+/// The Hartley transform of a density on a lattice finer than the box's, for slices by trilinear interpolation: the
+/// density is divided by the interpolation kernel's own transform and padded first (gridding correction), so that what
+/// remains is the aliasing of the kernel.
+class Lattice {
+ public:
+  Lattice(Device& device, int side, int oversampling = 2);
+  /// density [D·D, D], which is multiplied by `scale`; may be reused at once.
+  void fill(View<const float> density, float scale = 1);
+  void slices(View<const Pixel> pixels, View<const float> rotations, View<const int32_t> active,
+              View<float> values) const;
+
+ private:
+  Device* device_;
+  int side_, oversampling_;
+  Buffer<float> values_;
+};
+
+/// The decoder on a lattice once.
 class LatticeSource : public SliceSource {
  public:
-  LatticeSource(const Model& model, int oversampling = 2);
+  explicit LatticeSource(const Model& model);
   /// Evaluates the decoder at z up to `radius` (in 1/D; slices are wanted a little inside of it).
   void refresh(const std::vector<float>& z, double radius);
   void slices(View<const Pixel> pixels, View<const float> rotations, View<const int32_t> active,
@@ -53,8 +68,8 @@ class LatticeSource : public SliceSource {
 
  private:
   const Model* model_;
-  int oversampling_;
-  Buffer<float> cube_, padded_;
+  Buffer<float> cube_;
+  Lattice lattice_;
 };
 
 }  // namespace recon

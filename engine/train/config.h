@@ -40,11 +40,14 @@ struct TrainConfig {
   int random_pose_epochs = 1;  ///< first epochs with random orientations
   int search_epochs = 0;       ///< epochs with search after those; the rest keep the poses; 0: all
   int search_every = 1;        ///< search in every n-th of the search epochs
-  int macro_batch = 100;       ///< images searched between refreshes of the lattice
-  double band_start = 0;       ///< largest |k| that the first search epochs use, 1/D; 0: no limit. The rest of
-  int band_hold_epochs = 0;    ///< the band is let in after so many search epochs at band_start,
-  int band_epochs = 0;         ///< linearly over so many more (frequency marching over epochs)
-  int lattice_bins = 10;       ///< lattices a macro-batch when there is a latent
+  /// After the search epochs: rounds in which poses leave the grid, each image against a map of the others (one
+  /// structure only). Then the network, the band and the learning rate begin anew, at these poses.
+  int polish_rounds = 0;
+  int macro_batch = 100;     ///< images searched between refreshes of the lattice
+  double band_start = 0;     ///< largest |k| that the first search epochs use, 1/D; 0: no limit. The rest of
+  int band_hold_epochs = 0;  ///< the band is let in after so many search epochs at band_start,
+  int band_epochs = 0;       ///< linearly over so many more (frequency marching over epochs)
+  int lattice_bins = 10;     ///< lattices a macro-batch when there is a latent
   /// In so many of the first search epochs after latent_start_epoch, images are searched against the structures of all
   /// bins of z and take the best pose with the z of the table that it was found at: an image whose pose is far off, or
   /// that stands at the wrong end of the latent, comes back by neither alone.

@@ -38,12 +38,12 @@ TrainConfig preset_config(Preset preset, int side) {
   config.model.encoding_sigma = 1;
   config.model.encoding_per_axis = fast_features_boxes * side;
   config.final_learning_rate = 0.05;
-  config.epochs = 16;
-  config.search_epochs = 11;
+  config.epochs = 12;
+  config.search_epochs = 4;
+  config.polish_rounds = 3;
   config.average_steps = 200;
   config.band_start = fast_band_start_boxes * side;
-  config.band_hold_epochs = 4;
-  config.band_epochs = 3;
+  config.band_hold_epochs = config.search_epochs;
   return config;
 }
 

@@ -286,7 +286,7 @@ class Run {
                             {"search_s", r.search_seconds},
                             {"train_s", r.train_seconds},
                             {"elapsed_s", p.elapsed_seconds}};
-    if (r.stage == "pose search") event["pose_change_degrees"] = r.pose_change_degrees;
+    if (r.stage == "pose search" || r.pose_change_degrees > 0) event["pose_change_degrees"] = r.pose_change_degrees;
     if (!r.search.levels.empty()) event["search"] = r.search.levels;
     folder_.append_event(event);
     status("running", trainer);

@@ -91,7 +91,7 @@ Trainer::Stage Trainer::stage(int epoch) const {
 
 double Trainer::band(int epoch) const {
   const double full = config_.train_band > 0 ? std::min(config_.train_band, data_->side / 2.0) : data_->side / 2.0;
-  if (config_.poses == PoseMode::given) return full;
+  if (config_.poses == PoseMode::given || epoch >= polish_epoch()) return full;
   if (epoch < config_.random_pose_epochs) return std::min(config_.search.band_min, full);
   const double first = config_.band_start > 0 ? std::min(config_.band_start, full) : full;
   const int marched = epoch - config_.random_pose_epochs - config_.band_hold_epochs + 1;
@@ -99,7 +99,9 @@ double Trainer::band(int epoch) const {
 }
 
 double Trainer::learning_rate_factor() const {
-  const double done = (epoch_ + double(cursor_) / static_cast<double>(data_->count)) / std::max(1, config_.epochs);
+  const int polish = polish_epoch(), first = epoch_ < polish ? 0 : polish,
+            end = epoch_ < polish ? polish : config_.epochs;
+  const double done = (epoch_ - first + double(cursor_) / static_cast<double>(data_->count)) / std::max(1, end - first);
   return config_.final_learning_rate +
          (1 - config_.final_learning_rate) * 0.5 * (1 + std::cos(std::numbers::pi * std::min(done, 1.0)));
 }
@@ -108,8 +110,15 @@ void Trainer::begin_epoch() {
   if (order_epoch_ != epoch_) order_ = shuffled(data_->count, config_.seed, static_cast<uint32_t>(epoch_));
   order_epoch_ = epoch_;
   const Stage now = stage(epoch_);
+  last_matrices_ = matrices();
+  report_ = {};
   if (cursor_ == 0) {
     if (starts_linearly()) start_latents();
+    if (epoch_ == polish_epoch()) {
+      const auto start = Clock::now();
+      polish_poses();
+      report_.search_seconds = seconds_since(start);
+    }
     loss_sum_ = kl_sum_ = 0;
     sums_.zero();
   }
@@ -117,11 +126,9 @@ void Trainer::begin_epoch() {
     searched_ = searched_before_ = {};
     search_->reset_statistics();
   }
-  report_ = {};
   report_.epoch = epoch_;
   report_.stage = now == Stage::random ? "random poses" : now == Stage::search ? "pose search" : "fixed poses";
   report_.band = band(epoch_);
-  last_matrices_ = matrices();
 }
 
 bool Trainer::step_group() {
@@ -187,7 +194,7 @@ Trainer::Progress Trainer::progress() const {
 
 void Trainer::end_epoch() {
   settle();
-  if (stage(epoch_) == Stage::search) {
+  if (stage(epoch_) == Stage::search || epoch_ == polish_epoch()) {
     const auto now = matrices();
     std::vector<double> change;
     for (size_t i = 0; i < now.size(); i += 9) {

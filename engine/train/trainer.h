@@ -12,6 +12,8 @@
 
 namespace recon {
 
+class Backprojection;
+
 /// What an epoch (or the part of it that is done) did.
 struct EpochReport {
   int epoch = 0;
@@ -103,6 +105,14 @@ class Trainer {
   void search_jointly(const std::vector<int32_t>& images, const std::vector<float>& z);
   void search_at(std::span<const float> z, const SearchInput& input, View<float> matrices, View<float> shifts,
                  View<float> scores);
+  int polish_epoch() const;
+  void polish_poses();
+  struct HostPoses {
+    std::vector<float> matrices, shifts;
+  };
+  void polish_round(Lattice& lattice);
+  void insert_images(Backprojection& into, const HostPoses& poses, int64_t first, int64_t last);
+  void polish_images(const Lattice& lattice, int64_t first, int64_t last, int64_t pixels, HostPoses& poses);
   void train_group(const std::vector<int32_t>& images);
   std::vector<int32_t> schedule_row(std::span<const int32_t> images, std::span<const int32_t> rows, int64_t pixels);
   void issue_step(Step& step);

@@ -44,6 +44,16 @@ void pose_bound(Device& device, const PoseBound& a) {
   device.ops().pose_bound(device, a);
 }
 
+void pose_equations(Device& device, const PoseEquations& a) {
+  const int64_t images = a.targets.rows, pixels = a.pixels.size();
+  expect(a.targets.cols == pixels && a.slices.rows == 4 * images && a.slices.cols == pixels,
+         "pose_equations: targets must be [B, P] and slices [4 B, P]");
+  expect(a.ctf.empty() || (a.ctf.rows == images && a.ctf.cols == pixels), "pose_equations: ctf must be [B, P]");
+  expect(a.sums.rows == images && a.sums.cols == pose_equation_sums, "pose_equations: sums must be [B, 21]");
+  expect(a.step_rad > 0, "pose_equations: the step must be positive");
+  device.ops().pose_equations(device, a);
+}
+
 void pose_select(Device& device, const PoseSelect& a) {
   const int64_t images = a.scores.rows;
   check(a.nodes, images);

@@ -67,6 +67,21 @@ struct PoseBound {
   int side = 0;
 };
 
+/// Gauss-Newton's equations of each image's pose, for steps smaller than any grid: of the residual r = g V − T, with
+/// T the image moved by its shift, and its derivatives J by five numbers: turns of the pose about x, y and z (radians,
+/// left of the rotation, by difference quotients of slices), then the shift along x and y (pixels, −2π k/D g V(−k),
+/// from the model, as the image's own derivative is mostly noise).
+struct PoseEquations {
+  View<const float> slices;   ///< [4 B, P]: of image b at its pose, then at the pose turned by step_rad about x, y, z
+  View<const float> targets;  ///< [B, P]: T
+  View<const float> ctf;      ///< [B, P] or empty
+  View<const Pixel> pixels;   ///< [1, P], in pairs
+  View<float> sums;           ///< [B, 21]: JᵀJ by its lower triangle row by row (15), Jᵀr (5), |r|²
+  int side = 0;
+  float step_rad = 0;
+};
+constexpr int pose_parameters = 5, pose_equation_sums = 21;
+
 /// What a level's selection kept, best first.
 struct PoseKept {
   View<GridRotation> rotations;  ///< [B, K]
@@ -112,6 +127,7 @@ struct PoseCount {
 void pose_score(Device& device, const PoseScore& args);
 void pose_best(Device& device, const PoseBest& args);
 void pose_bound(Device& device, const PoseBound& args);
+void pose_equations(Device& device, const PoseEquations& args);
 void pose_select(Device& device, const PoseSelect& args);
 void pose_expand(Device& device, const PoseExpand& args);
 void pose_count(Device& device, const PoseCount& args);

@@ -53,6 +53,32 @@ RECON_SIMD double weighted_norm(const float* slice, const float* ctf, int64_t co
   return total;
 }
 
+/// Rows [6, P]: the five derivatives of an image's residual, and the residual.
+RECON_SIMD void pose_derivatives(const PoseEquations& a, int64_t b, float* rows) {
+  const int64_t count = a.pixels.size();
+  const float *slice = a.slices.row(4 * b), *turned = slice + count, *target = a.targets.row(b);
+  const float* ctf = a.ctf.empty() ? nullptr : a.ctf.row(b);
+  const Pixel* pixels = a.pixels.data;
+  const float quotient = 1 / a.step_rad, turns = -6.283185307f / static_cast<float>(a.side);
+#pragma omp simd
+  for (int64_t j = 0; j < count / 2; ++j)
+    for (int64_t half = 0; half < 2; ++half) {
+      const int64_t p = 2 * j + half;
+      const float g = ctf ? ctf[p] : 1.0f, at = slice[p], opposite = turns * g * slice[2 * j + 1 - half];
+      for (int64_t axis = 0; axis < 3; ++axis) rows[axis * count + p] = g * quotient * (turned[axis * count + p] - at);
+      rows[3 * count + p] = static_cast<float>(pixels[p].x) * opposite;
+      rows[4 * count + p] = static_cast<float>(pixels[p].y) * opposite;
+      rows[5 * count + p] = g * at - target[p];
+    }
+}
+
+RECON_SIMD float dot(const float* a, const float* b, int64_t count) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < count; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
 RECON_SIMD double squared_distance(const float* slice, const float* ctf, const float* shifted, int64_t count) {
   double sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -201,6 +227,17 @@ void pose_bound(Device& device, const PoseBound& a) {
     shift_weighted(a.images.row(b), nullptr, kx, ky, pairs, a.shifts(b, 0), a.shifts(b, 1), shifted);
     a.bound[b] =
         static_cast<float>(squared_distance(a.slices.row(b), a.ctf.empty() ? nullptr : a.ctf.row(b), shifted, pixels));
+  });
+}
+
+void pose_equations(Device& device, const PoseEquations& a) {
+  const int64_t pixels = a.pixels.size();
+  device.threads().run(a.targets.rows, [&](int64_t b, int worker) {
+    float* rows = device.scratch(worker, static_cast<size_t>((pose_parameters + 1) * pixels));
+    pose_derivatives(a, b, rows);
+    float* sums = a.sums.row(b);
+    for (int i = 0; i <= pose_parameters; ++i)
+      for (int j = 0; j <= i; ++j) *sums++ = dot(rows + i * pixels, rows + j * pixels, pixels);
   });
 }
 

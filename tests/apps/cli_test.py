@@ -116,6 +116,8 @@ class CommandLine(unittest.TestCase):
                  self.train(x, "--zdim", 1, "--latent", "table", "--latents", "z.npy", "--latent-init", "linear"),
                  self.train(x, "--zdim", 1, "--latent", "table", "--latents", "z.npy", "--latent-start", 2),
                  self.train(x, "--zdim", 1, "--latent", "table", "--latent-init", "linear"),
+                 self.train(x, "--polish", 1), self.train(x, "--zdim", 1, "--search-epochs", 2, "--polish", 1),
+                 self.train(x, "--epochs", 3, "--search-epochs", 2, "--polish", 1),
                  ["simulate", MODEL, "-o", x, "--pdb-sigma", 2], ["compare", "fsc", "one.mrc"], ["compare"],
                  ["simulate", MODEL, "-o", x, "--box", 31], ["volumes", x, "-o", x, "--z", "1", "--sweep", 3],
                  ["volumes", x, "-o", x, "--images", "1,2", "--kmeans", 3],

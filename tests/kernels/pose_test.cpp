@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <numbers>
+#include <numeric>
+
 #include "tests/kernels/pose_case.h"
 #include "tests/reference/shapes.h"
 #include "tests/reference/test_device.h"
@@ -99,6 +102,54 @@ TEST_CASE("Pose bounds match the double reference over 60 random shapes") {
   }
   MESSAGE("worst " << worst);
   CHECK(worst < 2e-6);  // as the loss, and the shift's phase as above
+}
+
+TEST_CASE("Pose equations match the double reference over 60 random shapes") {
+  const auto device = test_device(2);
+  double worst = 0;
+  for (uint64_t number = 0; number < shapes(60); ++number) {
+    const Case c = random_pose_case(number);
+    Draws draws(number + 170);
+    const auto pixels = static_cast<int64_t>(c.problem.pixels.size());
+    const float step = 0.01f;
+    const auto host_slices = draws.normals(4 * c.images * pixels), host_targets = draws.normals(c.images * pixels);
+    const auto host_ctf = number % 2 ? draws.normals(c.images * pixels) : std::vector<float>{};
+    const Buffer<float> slices = on_device(*device, host_slices, 4 * c.images, pixels),
+                        targets = on_device(*device, host_targets, c.images, pixels),
+                        sums(*device, c.images, pose_equation_sums);
+    Buffer<float> ctf;
+    if (!host_ctf.empty()) ctf = on_device(*device, host_ctf, c.images, pixels);
+    const Buffer<Pixel> lattice = on_device(*device, c.problem.pixels);
+    pose_equations(*device, PoseEquations{.slices = slices.view(),
+                                          .targets = targets.view(),
+                                          .ctf = ctf.view(),
+                                          .pixels = lattice.view(),
+                                          .sums = sums.view(),
+                                          .side = c.problem.side,
+                                          .step_rad = step});
+    Values expected;
+    for (int64_t b = 0; b < c.images; ++b) {
+      std::vector<Values> rows(6);
+      for (int64_t p = 0; p < pixels; ++p) {
+        const auto slice = [&](int64_t row, int64_t at) {
+          return double(host_slices[size_t((4 * b + row) * pixels + at)]);
+        };
+        const double g = host_ctf.empty() ? 1 : double(host_ctf[size_t(b * pixels + p)]);
+        const double opposite = -2 * std::numbers::pi / c.problem.side * g * slice(0, p ^ 1);
+        for (int64_t axis = 0; axis < 3; ++axis)
+          rows[size_t(axis)].push_back(g * (slice(axis + 1, p) - slice(0, p)) / double(step));
+        rows[3].push_back(c.problem.pixels[size_t(p)].x * opposite);
+        rows[4].push_back(c.problem.pixels[size_t(p)].y * opposite);
+        rows[5].push_back(g * slice(0, p) - double(host_targets[size_t(b * pixels + p)]));
+      }
+      for (size_t i = 0; i < 6; ++i)
+        for (size_t j = 0; j <= i; ++j)
+          expected.push_back(std::inner_product(rows[i].begin(), rows[i].end(), rows[j].begin(), 0.0));
+    }
+    worst = std::max(worst, relative_error(sums.download(), expected));
+  }
+  MESSAGE("worst " << worst);
+  CHECK(worst < 2e-6);
 }
 
 TEST_CASE("Pose selection keeps the best below the bound in order, as its definition does, and counts") {
