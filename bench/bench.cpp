@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <set>
 
+#include "kernels/adam/adam.h"
+
 namespace recon::bench {
 namespace {
 
@@ -26,6 +28,15 @@ double at(const std::vector<double>& sorted, double part) {
   return sorted[static_cast<size_t>(part * double(sorted.size() - 1) + 0.5)];
 }
 
+/// Puts `flush` into the caches, by ordinary loads and stores: a large memset writes past them and leaves what is
+/// there.
+void evict(Device& device, const Buffer<float>& flush) {
+  const int64_t half = flush.size() / 2;
+  average_weights(
+      device,
+      {.parameters = {flush.view().data, 1, half}, .average = {flush.view().data + half, 1, half}, .rate = 0.0f});
+}
+
 Timing time_of(Device& device, const Candidate& candidate, const Options& options, const Buffer<float>& flush) {
   const double first = device.seconds(candidate.run);
   Timing t;
@@ -34,7 +45,7 @@ Timing time_of(Device& device, const Candidate& candidate, const Options& option
   const uint64_t allocations = device.allocations();
   while (static_cast<int>(seconds.size()) < most_repeats &&
          (static_cast<int>(seconds.size()) < fewest_repeats || total < options.seconds)) {
-    flush.zero();
+    evict(device, flush);
     const Usage before = usage();
     seconds.push_back(device.seconds(candidate.run));
     const Usage after = usage();
@@ -62,6 +73,7 @@ Share share(const Row& row, const Ceilings& c) {
 
 void run(Device& device, const Options& options, const std::function<void(const Row&)>& found) {
   const Buffer<float> flush(device, 1, static_cast<int64_t>(options.flush_bytes / 4));
+  flush.zero();
   std::set<std::string> done;  // sizes that an operation does not tell apart
   for (const Operation& operation : all_operations())
     for (const Size& size : options.sizes) {

@@ -7,17 +7,25 @@
 namespace recon::bench {
 namespace {
 
-/// The first layer of an encoder: a minibatch of images to `width`.
 struct LinearMemory {
   LinearShape shape;
   std::vector<float> host_x, host_w, host_b, host_dy;
-  Buffer<float> x, w, b, y, dy, dw, db;
+  Buffer<float> x, w, b, y, dy, dx, dw, db;
 };
 
-std::shared_ptr<LinearMemory> linear_memory(Device& device, const Size& s) {
+/// Of an encoder: the first layer, a minibatch of images to `width`, or a hidden one.
+LinearShape layer_of(const Size& s, bool hidden) {
+  return {.rows = s.batch,
+          .inner = hidden ? s.width : int64_t(pixels_of(s)),
+          .outputs = s.width,
+          .relu = true,
+          .residual = hidden};
+}
+
+std::shared_ptr<LinearMemory> linear_memory(Device& device, const LinearShape& shape) {
   auto m = std::make_shared<LinearMemory>();
   Draws draws(2);
-  m->shape = {.rows = s.batch, .inner = int64_t(pixels_of(s)), .outputs = s.width, .relu = true};
+  m->shape = shape;
   const auto [rows, inner, outputs] = std::tuple{m->shape.rows, m->shape.inner, m->shape.outputs};
   m->host_x = draws.normals(rows * inner), m->host_w = draws.normals(outputs * inner);
   m->host_b = draws.normals(outputs), m->host_dy = draws.normals(rows * outputs);
@@ -25,13 +33,18 @@ std::shared_ptr<LinearMemory> linear_memory(Device& device, const Size& s) {
   m->b = on_device(device, m->host_b), m->y = Buffer<float>(device, rows, outputs);
   return m;
 }
+template <class T>
+std::vector<T> joined(std::vector<T> first, const std::vector<T>& second) {
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
+}
 Values linear_expected(const LinearMemory& m) {
   Pattern ignored;
   return reference::linear(m.shape, widen(m.host_x), widen(m.host_w), widen(m.host_b), ignored);
 }
 
 Problem<LinearForward> linear_problem(Device& device, const Size& s) {
-  const auto m = linear_memory(device, s);
+  const auto m = linear_memory(device, layer_of(s, false));
   return {m,
           {.x = m->x.view(), .w = m->w.view(), .b = m->b.view(), .y = m->y.view(), .relu = true},
           [] {},
@@ -39,26 +52,40 @@ Problem<LinearForward> linear_problem(Device& device, const Size& s) {
           [m] { return linear_expected(*m); }};
 }
 
+/// The gradient of the images is not wanted.
+template <bool Hidden>
 Problem<LinearBackward> linear_backward_problem(Device& device, const Size& s) {
-  const auto m = linear_memory(device, s);
+  const auto m = linear_memory(device, layer_of(s, Hidden));
   const Values y = linear_expected(*m);
   m->y.upload(narrow(y));
   m->dy = Buffer<float>(device, m->shape.rows, m->shape.outputs);
   m->dw = Buffer<float>(device, m->shape.outputs, m->shape.inner), m->db = Buffer<float>(device, 1, m->shape.outputs);
-  const auto reset = [m] { m->dy.upload(m->host_dy), m->dw.zero(), m->db.zero(); };
+  if (Hidden) m->dx = Buffer<float>(device, m->shape.rows, m->shape.inner);
+  const auto reset = [m] {
+    m->dy.upload(m->host_dy), m->dw.zero(), m->db.zero();
+    if (Hidden) m->dx.zero();
+  };
   reset();
   return {m,
           {.x = m->x.view(),
            .w = m->w.view(),
            .y = m->y.view(),
            .dy = m->dy.view(),
+           .dx = Hidden ? m->dx.view() : View<float>(),
            .dw = m->dw.view(),
            .db = m->db.view(),
-           .relu = true},
+           .relu = true,
+           .residual = Hidden},
           reset,
-          [m] { return m->dw.download(); },
+          [m] {
+            std::vector<float> all = m->dw.download();
+            if (Hidden) all = joined(all, m->dx.download());
+            return joined(all, m->db.download());
+          },
           [m, y] {
-            return reference::linear_backward(m->shape, widen(m->host_x), widen(m->host_w), y, widen(m->host_dy)).w;
+            const LinearGradients g =
+                reference::linear_backward(m->shape, widen(m->host_x), widen(m->host_w), y, widen(m->host_dy));
+            return joined(Hidden ? joined(g.w, g.x) : g.w, g.b);
           }};
 }
 
@@ -66,9 +93,13 @@ Work linear_work(const Size& s) {
   const double p = pixels_of(s), b = s.batch, w = s.width;
   return {2 * b * p * w, 4 * (p * w + b * p + b * w)};
 }
-Work linear_backward_work(const Size& s) {  // the gradient of the images is not wanted
+Work linear_backward_work(const Size& s) {
   const double p = pixels_of(s), b = s.batch, w = s.width;
   return {2 * b * p * w, 4 * (2 * p * w + b * p + 3 * b * w)};
+}
+Work hidden_backward_work(const Size& s) {
+  const double b = s.batch, w = s.width;
+  return {4 * b * w * w, 4 * (3 * w * w + 6 * b * w)};
 }
 
 Problem<Adam> adam_problem(Device& device, const Size& s) {
@@ -148,7 +179,9 @@ std::vector<Operation> weight_operations() {
   return {
       operation("encoder layer", encoder_text, linear_work, &Variants::linear, linear_problem),
       operation("encoder layer backward", encoder_text, linear_backward_work, &Variants::linear_backward,
-                linear_backward_problem),
+                linear_backward_problem<false>),
+      operation("encoder hidden layer backward", hidden_text, hidden_backward_work, &Variants::linear_backward,
+                linear_backward_problem<true>),
       operation("encoder layer update", encoder_text, adam_product_work, &Variants::adam_product, adam_product_problem),
       operation("Adam", decoder_text, adam_work, &Variants::adam, adam_problem)};
 }

@@ -34,6 +34,7 @@ inline std::string decoder_text(const Size& s) {
   return text("%d px, %d x %d, z %d, batch %d", s.box, s.layers, s.width, s.latent, s.batch);
 }
 inline std::string encoder_text(const Size& s) { return text("%d px, width %d, batch %d", s.box, s.width, s.batch); }
+inline std::string hidden_text(const Size& s) { return text("width %d, batch %d", s.width, s.batch); }
 inline std::string images_text(const Size& s) { return text("%d px, batch %d", s.box, s.batch); }
 
 inline std::vector<Pixel> band_of(const Size& s) { return circular_pixels(s.box, s.box / 2); }

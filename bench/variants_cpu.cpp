@@ -5,6 +5,8 @@
 #include "bench/variants.h"
 #include "kernels/decoder/decoder_tile.h"
 #include "kernels/decoder/variants/decoder_variants_cpu.h"
+#include "kernels/linear/linear_paths_cpu.h"
+#include "kernels/linear/variants/linear_variants_cpu.h"
 #include "kernels/ops.h"
 
 namespace recon::bench {
@@ -52,8 +54,11 @@ Variants cpu_variants() {
   v.encoding = {plain<EncodingSum>("library", 1e-5, cpu::encoding_sum_libm),
                 plain<EncodingSum>("separable", 1e-5, cpu::encoding_sum_separable),
                 plain<EncodingSum>("vectors", 1e-5, cpu::encoding_sum_turns)};
-  v.linear = {plain<LinearForward>("BLAS", 1e-5, linear)};
-  v.linear_backward = {plain<LinearBackward>("BLAS", 1e-5, linear_backward)};
+  v.linear = {plain<LinearForward>("naive", 1e-5, cpu::linear_naive),
+              plain<LinearForward>("BLAS", 1e-5, cpu::linear_blas)};
+  if (cpu::has_one_pass()) v.linear.push_back(plain<LinearForward>("one pass", 1e-5, cpu::linear_one_pass));
+  v.linear_backward = {plain<LinearBackward>("naive", 1e-5, cpu::linear_backward_naive),
+                       plain<LinearBackward>("BLAS", 1e-5, linear_backward)};
   v.slices = {plain<SampleSlices>("trilinear", 1e-5, sample_slices)};
   v.hartley = {plain<Hartley2d>("real FFT", 1e-5, hartley)};
   v.adam = {plain<Adam>("one pass", 1e-5, adam)};

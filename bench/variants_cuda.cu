@@ -6,6 +6,7 @@
 #include "bench/variants.h"
 #include "kernels/decoder/decoder_paths_cuda.h"
 #include "kernels/decoder/variants/decoder_variants_cuda.h"
+#include "kernels/linear/variants/linear_variants_cuda.h"
 #include "kernels/slice/variants/slice_variants_cuda.h"
 
 namespace recon::bench {
@@ -65,8 +66,11 @@ Variants cuda_variants() {
   }
   v.encoding = {plain<EncodingSum>("polynomials", 1e-5, cuda::encoding_sum_turns),
                 plain<EncodingSum>("special functions", 1e-5, cuda::encoding_sum_fast)};
-  v.linear = {plain<LinearForward>("cuBLASLt", 1e-5, linear)};
-  v.linear_backward = {plain<LinearBackward>("cuBLASLt", 1e-5, linear_backward)};
+  v.linear = {plain<LinearForward>("naive", 1e-5, cuda::linear_naive),
+              plain<LinearForward>("tiled", 1e-5, cuda::linear_tiled), plain<LinearForward>("cuBLASLt", 1e-5, linear)};
+  v.linear_backward = {plain<LinearBackward>("naive", 1e-5, cuda::linear_backward_naive),
+                       plain<LinearBackward>("tiled", 1e-5, cuda::linear_backward_tiled),
+                       plain<LinearBackward>("cuBLASLt", 1e-5, linear_backward)};
   // Weights to the nearest of 256ths are wrong by 2⁻⁹/√3 on each of three axes. Of values without any order an
   // interpolation leaves (2/3)^(3/2), and of the differences that the weights multiply √2 · 2/3: a relative error
   // of √3 · 2⁻⁹ = 3.4e-3. The lattices of a search are smoother.

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/reference/linear_reference.h"
+#include "tests/reference/linear_case.h"
 #include "tests/reference/test_device.h"
 
 using namespace recon;
@@ -10,38 +10,13 @@ using namespace recon::reference;
 
 namespace {
 
-struct Case {
-  LinearShape shape;
-  std::vector<float> x, w, b, dy;
-};
-
-Case random_case(uint64_t seed) {
-  Draws draws(seed);
-  Case c;
-  LinearShape& s = c.shape;
-  s = {.rows = draws.integer(1, 20),
-       .inner = draws.integer(1, 40),
-       .outputs = draws.integer(1, 40),
-       .relu = draws.coin(),
-       .residual = draws.coin()};
-  if (seed % 5 == 0) s.inner = draws.integer(200, 600), s.outputs = draws.integer(1, 9);
-  if (seed % 5 == 1) s.outputs = draws.integer(60, 200);
-  if (seed % 5 == 2) s.rows = draws.integer(60, 130), s.inner = draws.integer(1, 9);
-  if (s.residual) s.outputs = s.inner = std::min(s.inner, s.outputs);
-  c.x = draws.normals(s.rows * s.inner);
-  c.w = draws.normals(s.outputs * s.inner, 1 / std::sqrt(double(s.inner)));
-  c.b = draws.normals(s.outputs);
-  c.dy = draws.normals(s.rows * s.outputs);
-  return c;
-}
-
 struct Result {
   std::vector<float> y, dx, dw, db;
   bool operator==(const Result&) const = default;
 };
 
 /// Forward and backward; the accumulators start at `start`.
-Result run(Device& d, const Case& c, float start) {
+Result run(Device& d, const LinearCase& c, float start) {
   const LinearShape& s = c.shape;
   const Buffer<float> x = on_device(d, c.x, s.rows, s.inner), w = on_device(d, c.w, s.outputs, s.inner),
                       b = on_device(d, c.b), y(d, s.rows, s.outputs), dy = on_device(d, c.dy, s.rows, s.outputs);
@@ -133,7 +108,7 @@ TEST_CASE("Linear: values and gradients match the double reference over 300 rand
   double worst = 0;
   int skipped = 0;
   for (uint64_t number = 0; number < shapes(300); ++number) {
-    const Case c = random_case(number);
+    const LinearCase c = random_linear_case(number);
     const Values x = widen(c.x), w = widen(c.w), b = widen(c.b);
     Pattern pattern, above, below;
     Values raised = b, lowered = b;
@@ -159,14 +134,14 @@ TEST_CASE("Linear: values and gradients match the double reference over 300 rand
 TEST_CASE("Linear: the backward step is the adjoint of the forward step to 1e-6") {
   const auto device = test_device(2);
   for (uint64_t number = 0; number < shapes(100); ++number) {
-    Case c = random_case(4000 + number);
+    LinearCase c = random_linear_case(4000 + number);
     c.shape.relu = false;
     std::fill(c.b.begin(), c.b.end(), 0.0f);
     const Result got = run(*device, c, 0);
     // <A x, dy> = <x, Aᵀ dy>, of the product of the norms.
     const double scale = norm(got.y) * norm(c.dy);
     CHECK(std::abs(dot(got.y, c.dy) - dot(c.x, got.dx)) <= 1e-6 * scale);
-    Case scaled = c;
+    LinearCase scaled = c;
     std::fill(scaled.b.begin(), scaled.b.end(), 1.0f);
     CHECK(run(*device, scaled, 0).dw == got.dw);
   }
@@ -174,20 +149,23 @@ TEST_CASE("Linear: the backward step is the adjoint of the forward step to 1e-6"
 
 TEST_CASE("Linear: the same bits for 1, 2 and 3 threads") {
   const auto one = test_device(1), two = test_device(2), three = test_device(3);
-  Draws draws(5);
-  Case c;
-  c.shape = {.rows = 33, .inner = 391, .outputs = 391, .relu = true, .residual = true};
-  c.x = draws.normals(33 * 391), c.w = draws.normals(391 * 391, 0.05), c.b = draws.normals(391),
-  c.dy = draws.normals(33 * 391);
-  const Result expected = run(*one, c, 0);
-  CHECK(run(*two, c, 0) == expected);
-  CHECK(run(*three, c, 0) == expected);
+  for (const bool long_rows : {false, true}) {
+    Draws draws(5);
+    LinearCase c;
+    c.shape = {.rows = 33, .inner = 391, .outputs = 391, .relu = true, .residual = true};
+    if (long_rows) c.shape = {.rows = 12, .inner = 2500, .outputs = 70, .relu = true};
+    c.x = draws.normals(c.shape.rows * c.shape.inner), c.w = draws.normals(c.shape.outputs * c.shape.inner, 0.05);
+    c.b = draws.normals(c.shape.outputs), c.dy = draws.normals(c.shape.rows * c.shape.outputs);
+    const Result expected = run(*one, c, 0);
+    CHECK(run(*two, c, 0) == expected);
+    CHECK(run(*three, c, 0) == expected);
+  }
 }
 
 TEST_CASE("Linear: no rows leave the gradients as they are, and an input or a weight without one changes no other") {
   const auto device = test_device(2);
   for (uint64_t number = 0; number < 20; ++number) {
-    Case c = random_case(7000 + number);
+    LinearCase c = random_linear_case(7000 + number);
     const LinearShape& s = c.shape;
     const Result whole = run(*device, c, 0.5f);
     const Buffer<float> x = on_device(*device, c.x, s.rows, s.inner), w = on_device(*device, c.w, s.outputs, s.inner),
