@@ -2,6 +2,7 @@
 // once, 24 bytes a pixel for 60 operations: at 12,852 pixels 0.3 MB an image, 0.1 µs of an H100's memory. A thread's
 // sums are fp32 over its share (at most 100 pixels at D = 128), the block's are doubles.
 #include "kernels/cuda.h"
+#include "kernels/device/dialect.h"
 #include "kernels/pose/pose.h"
 
 namespace recon::cuda {
