@@ -57,7 +57,10 @@ void add_search(CLI::App& app, TrainOptions& o) {
                        "fast: best distinct rotations; paper: Algorithm 1 with its bound");
   choice<SourceMode>(app, "--source", s.source, {{"lattice", SourceMode::lattice}, {"exact", SourceMode::exact}},
                      "slices from a 3-D lattice, or from the network itself (the paper)");
-  app.add_flag("--bound", o.bound, "prune by Algorithm 1's upper bound");
+  choice<std::optional<Bound>>(app, "--bound", o.bound,
+                               {{"none", Bound::none}, {"paper", Bound::paper}, {"noise", Bound::noise}},
+                               "drop candidates by Algorithm 1's bound, or by one that knows what noise unseen "
+                               "frequencies hold [none; --search paper: paper]");
   add(app, "--keep N", o.keep, "survivors of a level at most [8; paper: 24]")->check(within(1, 1024));
   add(app, "--base-level N", s.search.base_level, "1: 576 rotations at first; each more is 8 times as many")
       ->check(within(0, 3));
@@ -144,6 +147,8 @@ void refuse_idle_options(const CLI::App& app, const TrainOptions& o) {
          o.stage.polish_rounds > 0 &&
              (o.stage.search_epochs == 0 || o.stage.random_pose_epochs + o.stage.search_epochs >= o.stage.epochs),
          "needs epochs after the search: --search-epochs below --epochs less --random-epochs");
+  refuse("--bound", o.bound == Bound::noise && o.stage.source == SourceMode::exact && o.stage.model.latent > 0,
+         "noise needs slices that images share: with --zdim, --source lattice");
   refuse("--encoding-sigma", o.stage.model.encoding != Encoding::gaussian, "is for --encoding gaussian");
   refuse("--window-", !o.run.preparation.window, "has no effect with --no-window");
   refuse("--lattice-bins", o.stage.source == SourceMode::exact, "has no effect with --source exact");

@@ -48,7 +48,8 @@ struct TrainOptions {
   LatentSource latent = LatentSource::encoder;  ///< when there is a latent
   Preset start = Preset::paper;                 ///< where `stage` began
   SearchPreset preset = SearchPreset::fast;
-  bool bound = false, full_space = false, no_residual = false, ctf_wanted = false;
+  std::optional<Bound> bound;  ///< nothing: the search preset's
+  bool full_space = false, no_residual = false, ctf_wanted = false;
   std::optional<int> keep;
   std::optional<double> shift_extent_px;
   RefineOptions refine;

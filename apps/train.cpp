@@ -21,7 +21,7 @@ constexpr int paper_kept = 24;
 SearchConfig search_config(const TrainOptions& options, int side) {
   SearchConfig search = options.stage.search;
   const bool paper = options.preset == SearchPreset::paper;
-  search.bound = paper || options.bound;
+  search.bound = options.bound.value_or(paper ? Bound::paper : Bound::none);
   if (paper) {
     search.per_rotation = false;
     search.overlapping_shifts = false;

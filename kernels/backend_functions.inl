@@ -28,6 +28,7 @@ void sample_slices(Device&, const SampleSlices&);
 void pose_score(Device&, const PoseScore&);
 void pose_best(Device&, const PoseBest&);
 void pose_bound(Device&, const PoseBound&);
+void pose_reserve(Device&, const PoseReserve&);
 void pose_equations(Device&, const PoseEquations&);
 void pose_select(Device&, const PoseSelect&);
 void pose_expand(Device&, const PoseExpand&);

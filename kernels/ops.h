@@ -36,6 +36,7 @@ struct SampleSlices;
 struct PoseScore;
 struct PoseBest;
 struct PoseBound;
+struct PoseReserve;
 struct PoseEquations;
 struct PoseSelect;
 struct PoseExpand;
@@ -94,6 +95,7 @@ struct Ops {
   void (*pose_score)(Device&, const PoseScore&);
   void (*pose_best)(Device&, const PoseBest&);
   void (*pose_bound)(Device&, const PoseBound&);
+  void (*pose_reserve)(Device&, const PoseReserve&);
   void (*pose_equations)(Device&, const PoseEquations&);
   void (*pose_select)(Device&, const PoseSelect&);
   void (*pose_expand)(Device&, const PoseExpand&);

@@ -53,6 +53,7 @@ const Ops& cpu_ops() {
       .pose_score = cpu::pose_score,
       .pose_best = cpu::pose_best,
       .pose_bound = cpu::pose_bound,
+      .pose_reserve = cpu::pose_reserve,
       .pose_equations = cpu::pose_equations,
       .pose_select = cpu::pose_select,
       .pose_expand = cpu::pose_expand,

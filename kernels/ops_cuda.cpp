@@ -50,6 +50,7 @@ const Ops* cuda_ops() {
       .pose_score = cuda::pose_score,
       .pose_best = cuda::pose_best,
       .pose_bound = cuda::pose_bound,
+      .pose_reserve = cuda::pose_reserve,
       .pose_equations = cuda::pose_equations,
       .pose_select = cuda::pose_select,
       .pose_expand = cuda::pose_expand,

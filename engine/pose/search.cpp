@@ -103,6 +103,7 @@ PoseSearch::PoseSearch(Device& device, const SearchConfig& config, int side, con
   best_scores_ = Buffer<float>(device, 1, chunk);
   bound_slices_ = Buffer<float>(device, chunk, all);
   bounds_ = Buffer<float>(device, 1, chunk);
+  if (config_.bound == Bound::noise) start_reserve();
   kept_scores_ = Buffer<float>(device, chunk, keep);
   kept_rotations_ = Buffer<GridRotation>(device, chunk, keep);
   kept_shifts_ = Buffer<ShiftNode>(device, chunk, keep);
@@ -155,6 +156,7 @@ void PoseSearch::run(SliceSource& source, SliceSource* exact, View<const float> 
   expect(images.cols == pixels_.size(), "search: images must hold all pixels");
   expect(source.shared() || images.rows <= config_.chunk_images, "search: per-image slices need one chunk a call");
   const View<const Pixel> band{pixels_.data, 1, level_pixels(0)};
+  if (config_.bound == Bound::noise) refresh_reserve(source);
   if (source.shared()) {
     if (base_slices_.empty()) base_slices_ = Buffer<float>(*device_, base_.rotations.size(), pixels_.size());
     source.slices(band, base_.matrices.view(), {}, {}, base_slices_.shaped(base_.rotations.size(), band.cols));
@@ -221,24 +223,8 @@ void PoseSearch::select_level(SliceSource& source, const PoseNodes& nodes, View<
                               View<const float> ctf, int level) {
   const int64_t count = images.rows;
   View<const float> bound;
-  if (config_.bound) {
-    const View<const Pixel> full{pixels_.data, 1, pixels_within(host_pixels_, config_.band_max)};
-    const View<float> matrices = best_matrices_.rows(0, count), shifts = best_shifts_.rows(0, count);
-    pose_best(*device_, PoseBest{.nodes = nodes,
-                                 .scores = scores,
-                                 .matrices = matrices,
-                                 .shifts = shifts,
-                                 .best = best_scores_.shaped(1, count),
-                                 .shift_unit_px = shift_unit_px()});
-    const View<float> slices = bound_slices_.shaped(count, full.cols);
-    source.slices(full, matrices, {}, image_of(count, 1), slices);
-    pose_bound(*device_, PoseBound{.slices = slices,
-                                   .images = images,
-                                   .ctf = ctf,
-                                   .shifts = shifts,
-                                   .pixels = full,
-                                   .bound = bounds_.shaped(1, count),
-                                   .side = side_});
+  if (config_.bound != Bound::none) {
+    make_bound(source, nodes, scores, images, ctf, level);
     bound = bounds_.shaped(1, count);
   }
   pose_select(

@@ -9,6 +9,14 @@
 
 namespace recon {
 
+/// What candidates of a level are dropped by, beside the cap.
+enum class Bound {
+  none,
+  paper,  ///< Algorithm 1: the best candidate's error over the full band; on noise nothing lies above it
+  noise,  ///< the same less what unseen frequencies hold of noise (PoseReserve): a pose of the grid is lost by a share
+          ///< of 3e-5 of its images a level. Shared slices only
+};
+
 /// The search of Algorithm 1 (paper appendix A). Bands are in units of 1/D (pixels from the origin of the transform).
 struct SearchConfig {
   int base_level = 1;          ///< 1: 576 rotations; each level more is 8 times as many
@@ -19,7 +27,7 @@ struct SearchConfig {
   double band_max = 0;             ///< D/2 when 0
   int band_steps = 5;              ///< N_iter: the band grows by (max − min)/(N_iter − 1) a level
   int max_kept = 8;                ///< cap on survivors of a level
-  bool bound = true;               ///< prune by Algorithm 1's upper bound (the cap holds in any case)
+  Bound bound = Bound::paper;      ///< the cap holds in any case
   bool per_rotation = true;        ///< survivors are distinct rotations, each with its best shift
   bool overlapping_shifts = true;  ///< 9 instead of 4 child shifts
   int finalists = 0;               ///< survivors of the last level that are scored again with exact slices (0: none)
@@ -70,6 +78,7 @@ class PoseSearch {
   double final_shift_step_px() const;
 
  private:
+  static constexpr int64_t reserve_rotations = 24;  ///< that stand for all in the noise bound
   struct Lists {
     Buffer<GridRotation> rotations;
     Buffer<int32_t> rotation_count, active, shift_count;
@@ -83,6 +92,11 @@ class PoseSearch {
   float shift_unit_px() const;
   void run_chunk(SliceSource& source, SliceSource* exact, View<const float> images, View<const float> ctf,
                  View<float> matrices, View<float> shifts, View<float> best);
+  void start_reserve();
+  void refresh_reserve(SliceSource& source);
+  View<float> moved_slices(int level) const;
+  void make_bound(SliceSource& source, const PoseNodes& nodes, View<float> scores, View<const float> images,
+                  View<const float> ctf, int level);
   void select_level(SliceSource& source, const PoseNodes& nodes, View<float> scores, View<const float> images,
                     View<const float> ctf, int level);
   void finish(SliceSource* exact, const PoseNodes& nodes, View<float> scores, View<const float> images,
@@ -97,7 +111,7 @@ class PoseSearch {
   View<const Pixel> pixels_;
   Lists base_, children_;
   Buffer<float> base_slices_, slices_, scores_, best_matrices_, best_shifts_, best_scores_, bound_slices_, bounds_,
-      kept_scores_;
+      reserve_matrices_, reserve_shifts_, reserve_slices_, reserve_moved_, kept_scores_;
   Buffer<GridRotation> kept_rotations_;
   Buffer<ShiftNode> kept_shifts_;
   Buffer<int32_t> kept_count_, kept_below_;

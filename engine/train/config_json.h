@@ -16,6 +16,7 @@ NLOHMANN_JSON_SERIALIZE_ENUM(Encoding, {{Encoding::geometric, "geometric"},
                                         {Encoding::gaussian, "gaussian"}})
 NLOHMANN_JSON_SERIALIZE_ENUM(PoseMode, {{PoseMode::given, "given"}, {PoseMode::search, "search"}})
 NLOHMANN_JSON_SERIALIZE_ENUM(SourceMode, {{SourceMode::exact, "exact"}, {SourceMode::lattice, "lattice"}})
+NLOHMANN_JSON_SERIALIZE_ENUM(Bound, {{Bound::none, "none"}, {Bound::paper, "paper"}, {Bound::noise, "noise"}})
 NLOHMANN_JSON_SERIALIZE_ENUM(NoiseMode, {{NoiseMode::white, "white"}, {NoiseMode::shells, "shells"}})
 NLOHMANN_JSON_SERIALIZE_ENUM(CtfMode,
                              {{CtfMode::none, "none"}, {CtfMode::model, "model"}, {CtfMode::phase_flip, "phase-flip"}})

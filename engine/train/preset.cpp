@@ -13,7 +13,7 @@ Preset preset_from_name(const std::string& name) {
 
 TrainConfig preset_config(Preset preset, int side) {
   TrainConfig config;
-  config.search.bound = false;
+  config.search.bound = Bound::none;
   if (preset == Preset::paper) return config;
   config.learning_rate = 1e-3;
   config.starts = 3;
@@ -38,8 +38,8 @@ TrainConfig preset_config(Preset preset, int side) {
   config.model.encoding_sigma = 1;
   config.model.encoding_per_axis = fast_features_boxes * side;
   config.final_learning_rate = 0.05;
-  config.epochs = 12;
-  config.search_epochs = 4;
+  config.epochs = 13;
+  config.search_epochs = 5;
   config.polish_rounds = 3;
   config.average_steps = 200;
   config.band_start = fast_band_start_boxes * side;

@@ -44,6 +44,16 @@ void pose_bound(Device& device, const PoseBound& a) {
   device.ops().pose_bound(device, a);
 }
 
+void pose_reserve(Device& device, const PoseReserve& a) {
+  const int64_t images = a.images.rows, pixels = a.slices.cols;
+  expect(a.slices.rows > 0 && a.images.cols >= pixels, "pose_reserve: images must hold the slices' pixels");
+  expect(a.ctf.empty() || (a.ctf.rows == images && a.ctf.cols >= pixels), "pose_reserve: one ctf an image");
+  expect(a.bound.size() == images, "pose_reserve: one bound an image");
+  expect(a.first >= 0 && a.first <= pixels, "pose_reserve: the first pixel is not one of them");
+  expect(a.moved.rows == a.slices.rows && a.moved.cols >= a.first, "pose_reserve: moved must be [M, >= first]");
+  device.ops().pose_reserve(device, a);
+}
+
 void pose_equations(Device& device, const PoseEquations& a) {
   const int64_t images = a.targets.rows, pixels = a.pixels.size();
   expect(a.targets.cols == pixels && a.slices.rows == 4 * images && a.slices.cols == pixels,

@@ -67,6 +67,22 @@ struct PoseBound {
   int side = 0;
 };
 
+/// From the squared error of a good candidate over all P pixels (PoseBound), what a node of the grid may have over
+/// pixels below `first` if the image was made in its cell (derived in engine/README.md): bound[b] becomes
+///   bound − Σ X² + max over m of (Σ g² S_m² + 2 c √(Σ g² S_m² X²)), sums over pixels first … P − 1,
+///         + mean over m of Σ g² (moved_m − S_m)², sums over pixels 0 … first − 1.
+/// Of images that were made at a node itself it is wrong for a share Q(c) at most, Q the normal distribution's tail;
+/// the last term is what a node's error usually grows by when the image was made elsewhere in its cell.
+struct PoseReserve {
+  View<const float> slices;  ///< [M, P]: slices of the structure at M rotations that stand for all
+  View<const float> moved;   ///< [M, >= first]: the same half a cell away
+  View<const float> images;  ///< [B, stride >= P]
+  View<const float> ctf;     ///< [B, stride >= P] or empty
+  View<float> bound;         ///< [1, B]
+  int64_t first = 0;
+  float deviations = 4;  ///< c
+};
+
 /// Gauss-Newton's equations of each image's pose, for steps smaller than any grid: of the residual r = g V − T, with
 /// T the image moved by its shift, and its derivatives J by five numbers: turns of the pose about x, y and z (radians,
 /// left of the rotation, by difference quotients of slices), then the shift along x and y (pixels, −2π k/D g V(−k),
@@ -127,6 +143,7 @@ struct PoseCount {
 void pose_score(Device& device, const PoseScore& args);
 void pose_best(Device& device, const PoseBest& args);
 void pose_bound(Device& device, const PoseBound& args);
+void pose_reserve(Device& device, const PoseReserve& args);
 void pose_equations(Device& device, const PoseEquations& args);
 void pose_select(Device& device, const PoseSelect& args);
 void pose_expand(Device& device, const PoseExpand& args);

@@ -72,6 +72,19 @@ RECON_SIMD void pose_derivatives(const PoseEquations& a, int64_t b, float* rows)
     }
 }
 
+/// Σ g² D² + 2 c √(Σ g² D² X²), D = slice − other (null: 0).
+RECON_SIMD float reserve_of(const float* slice, const float* other, const float* image, const float* ctf, int64_t count,
+                            float deviations) {
+  float power = 0, variance = 0;
+#pragma omp simd reduction(+ : power, variance)
+  for (int64_t i = 0; i < count; ++i) {
+    const float d = (ctf ? ctf[i] : 1.0f) * (other ? slice[i] - other[i] : slice[i]);
+    power += d * d;
+    variance += d * d * image[i] * image[i];
+  }
+  return power + 2 * deviations * std::sqrt(variance);
+}
+
 RECON_SIMD float dot(const float* a, const float* b, int64_t count) {
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -227,6 +240,21 @@ void pose_bound(Device& device, const PoseBound& a) {
     shift_weighted(a.images.row(b), nullptr, kx, ky, pairs, a.shifts(b, 0), a.shifts(b, 1), shifted);
     a.bound[b] =
         static_cast<float>(squared_distance(a.slices.row(b), a.ctf.empty() ? nullptr : a.ctf.row(b), shifted, pixels));
+  });
+}
+
+void pose_reserve(Device& device, const PoseReserve& a) {
+  const int64_t count = a.slices.cols - a.first;
+  device.threads().run(a.images.rows, [&](int64_t b, int) {
+    const float *image = a.images.row(b), *ctf = a.ctf.empty() ? nullptr : a.ctf.row(b);
+    float unseen = 0, cell = 0;
+    for (int64_t m = 0; m < a.slices.rows; ++m) {
+      const float* slice = a.slices.row(m);
+      unseen = std::max(unseen, reserve_of(slice + a.first, nullptr, image + a.first, ctf ? ctf + a.first : nullptr,
+                                           count, a.deviations));
+      cell += reserve_of(slice, a.moved.row(m), image, ctf, a.first, 0) / static_cast<float>(a.slices.rows);
+    }
+    a.bound[b] += unseen + cell - static_cast<float>(weighted_norm(image + a.first, nullptr, count));
   });
 }
 

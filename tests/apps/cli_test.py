@@ -116,6 +116,7 @@ class CommandLine(unittest.TestCase):
                  self.train(x, "--zdim", 1, "--latent", "table", "--latents", "z.npy", "--latent-init", "linear"),
                  self.train(x, "--zdim", 1, "--latent", "table", "--latents", "z.npy", "--latent-start", 2),
                  self.train(x, "--zdim", 1, "--latent", "table", "--latent-init", "linear"),
+                 self.train(x, "--zdim", 1, "--source", "exact", "--bound", "noise"), self.train(x, "--bound", "some"),
                  self.train(x, "--polish", 1), self.train(x, "--zdim", 1, "--search-epochs", 2, "--polish", 1),
                  self.train(x, "--epochs", 3, "--search-epochs", 2, "--polish", 1),
                  ["simulate", MODEL, "-o", x, "--pdb-sigma", 2], ["compare", "fsc", "one.mrc"], ["compare"],

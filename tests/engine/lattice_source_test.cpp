@@ -66,7 +66,7 @@ TEST_CASE(
   constexpr int side = 24, count = 600;
   const Trained trained = trained_network(*device, side, count);
   SearchConfig config;
-  config.bound = false, config.subdivisions = 4, config.shift_extent_px = 1.5, config.band_min = 6;
+  config.bound = Bound::none, config.subdivisions = 4, config.shift_extent_px = 1.5, config.band_min = 6;
   config.finalists = 8;
   ExactSource exact(trained.trainer->model());
   LatticeSource lattice(trained.trainer->model());

@@ -179,7 +179,7 @@ Agreement compare_with_twin(Device& device, bool on_grid, int count) {
   const Buffer<float> images = images_of(model, truth, pixels, side);
   ExactSource source(model);
   const Found pruned = search(device, config, side, host, pixels, source, images);
-  config.bound = false;
+  config.bound = Bound::none;
   const Found open = search(device, config, side, host, pixels, source, images);
   PoseSearch searcher(device, config, side, host, pixels.view());
   const Buffer<float> matrices(device, count, 9), shifts(device, count, 2);
@@ -242,7 +242,7 @@ TEST_CASE("PoseSearch: statistics count images, candidates and where the cap bit
   SearchConfig config = config_for(side);
   const Buffer<float> images = images_of(model, random_truth(config, count, 3), pixels, side);
   ExactSource source(model);
-  config.bound = false;
+  config.bound = Bound::none;
   config.max_kept = 3;
   const Found found = search(*device, config, side, host, pixels, source, images);
   REQUIRE(found.statistics.levels.size() == 3);
@@ -262,7 +262,7 @@ TEST_CASE("PoseSearch: statistics count images, candidates and where the cap bit
   config.subdivisions = 1;
   config.chunk_images = 1;
   config.shift_extent_px = 0;
-  config.bound = true;
+  config.bound = Bound::paper;
   const Found open = search(*device, config, side, host, pixels, source, images);
   CHECK(open.statistics.levels.at(0).capped == 0);
   CHECK(open.statistics.levels.at(0).kept == open.statistics.levels.at(0).below_bound);

@@ -44,7 +44,7 @@ RunConfig config_for(const DataSet& data) {
                   .band_min = 3,
                   .band_steps = 3,
                   .max_kept = 3,
-                  .bound = false};
+                  .bound = Bound::none};
   stage.seed = 5;
   RunConfig config;
   config.particles = data.particles();
@@ -104,7 +104,7 @@ TEST_CASE("Run: with exact slices the bound's part is told and no error of latti
   RunConfig config = config_for(data);
   TrainConfig& stage = config.stages.front();
   stage.source = SourceMode::exact, stage.epochs = 2;
-  stage.search.bound = true, stage.search.max_kept = 576, stage.search.band_min = 7;
+  stage.search.bound = Bound::paper, stage.search.max_kept = 576, stage.search.band_min = 7;
   config.stages.push_back(stage);  // a stage with the poses kept changes nothing of that
   config.stages.back().epochs = 1;
   run(*device, config, data / "run");
