@@ -1,20 +1,21 @@
 // Training steps in one kernel that stays on the device: pack, tiles, weights' gradients, sums and Adam of a step, with
 // a barrier of the grid after each, by the bodies of the product's kernels: the same sums in the same order.
 //
-// Floor of a step of 5 images at D = 64, 10 × 128 (8,020 rows, 130 tiles, one a multiprocessor of an H100): the weights
-// stream through every tile, 22 slabs of 32 KiB, 94 MB from the second-level cache: 17 µs. Activations and gradients
-// for those of the weights, 64 MB: 12 µs. Partial sums 17 MB, Adam 8 MB, packing 3 MB: 5 µs. Products alone: 9 µs at
-// the card's peak. To that five barriers, of about a microsecond each: an atomic addition, a poll and two barriers of a
-// block, each a trip to the second-level cache. Kernel by kernel the same step has seven kernels, a microsecond from
-// one to the next inside of a graph, and the host's time for each without one, which shows where that is longer than
-// their work.
+// Floor of a step of 5 images at D = 64, 10 × 128 (8,020 rows, 130 tiles of 64 rows, one a multiprocessor of an H100):
+// the weights stream through every tile, 22 slabs of 32 KiB, 95 MB from the second-level cache: 17 µs. Activations and
+// gradients are read for the weights' gradients, 64 MB: 12 µs. Partial sums 17 MB, Adam 8 MB, packing 3 MB: 5 µs. (The
+// products alone: 9 µs at the card's peak.) Five barriers, each an atomic addition and a poll between two barriers of
+// the block, so a few trips to the second-level cache: about a microsecond. Kernel by kernel the step has seven
+// kernels, with about a microsecond from one to the next inside of a graph; on a stream the host's time for each shows
+// where it is longer than their work.
 //
-// A block has the threads of a tile, 128, in every phase. Half of what makes a unit of the weights' gradients: so a
-// unit comes in two parts, which reads inputs twice (21 MB, 4 µs; all sums of a unit in 128 threads spill). A phase is
-// a function that is not inlined, as the compiler otherwise keeps what does not change from step to step in registers
-// through all phases, and spills. Considered: Adam where the sums of a weight are finished, a barrier less, but four
-// times the sectors, as neighbours in a fragment are not neighbours in the parameters.
+// A block has the 128 threads of a tile in every phase, half of what makes a unit of the weights' gradients. So units
+// come in two parts, and inputs are read twice (21 MB, 4 µs); all sums of a unit in 128 threads spill. A phase is a
+// function that is not inlined: else the compiler keeps what does not change from step to step in registers through all
+// phases, and spills. Considered: Adam where the sums of a weight end, which saves a barrier and takes four times the
+// sectors, as neighbours in a fragment are not neighbours in the parameters.
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/adam/adam_cuda.h"
 #include "kernels/decoder/decoder_fused_finish_cuda.h"
@@ -169,8 +170,9 @@ bool supports_steps(const DecoderSteps& a) {
 
 void decoder_steps_one_kernel(Device& device, const DecoderSteps& a) {
   expect(supports_steps(a), "decoder: steps in one kernel are of width 128, in bf16 and without z");
-  const bool few = Tiling(DecoderRows(gradients_of_step(a, 0).forward), 128).count < queue_of(device).multiprocessors();
-  (few ? steps_with<Tile<bf16, 128, 16>> : steps_with<Tile<bf16, 128, 32>>)(device, a);
+  with_tile(a.net, DecoderRows(gradients_of_step(a, 0).forward), queue_of(device).multiprocessors(), [&]<class T>(T) {
+    if constexpr (T::width == 128 && std::is_same_v<typename T::Half, bf16>) steps_with<T>(device, a);
+  });
 }
 
 }  // namespace recon::cuda::fused
