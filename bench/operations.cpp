@@ -196,6 +196,7 @@ Work loss_work(const Size& s) { return {8 * s.batch * pixels_of(s), 20 * s.batch
 }  // namespace
 
 Operation training_step(const Operation& decoder, const Operation& adam);  // training_step.cpp
+Operation small_steps(const Operation& decoder, const Operation& adam);    // small_steps.cpp
 std::vector<Operation> weight_operations();                                // operations_weights.cpp
 
 std::vector<Operation> all_operations() {
@@ -204,6 +205,7 @@ std::vector<Operation> all_operations() {
   const std::vector<Operation> weights = weight_operations();
   std::vector<Operation> all = {
       training_step(decoder, weights.back()),
+      small_steps(decoder, weights.back()),
       decoder,
       operation("decoder forward", decoder_text, decode_work, &Variants::decode, decode_problem),
       operation("positional encoding", images_text, encoding_work, &Variants::encoding, encoding_problem),

@@ -9,6 +9,7 @@
 
 #include "kernels/adam/adam.h"
 #include "kernels/decoder/decoder.h"
+#include "kernels/decoder/variants/decoder_steps.h"
 #include "kernels/decoder/variants/encoding_variants.h"
 #include "kernels/fourier/fourier.h"
 #include "kernels/linear/linear.h"
@@ -30,6 +31,7 @@ struct Variant {
 struct Variants {
   std::vector<Variant<DecodeSlices>> decode;
   std::vector<Variant<DecodeSlicesBackward>> decode_backward;
+  std::vector<Variant<DecoderSteps>> steps;
   std::vector<Variant<EncodingSum>> encoding;
   std::vector<Variant<LinearForward>> linear;
   std::vector<Variant<LinearBackward>> linear_backward;

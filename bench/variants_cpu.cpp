@@ -51,6 +51,7 @@ Variants cpu_variants() {
         v, std::string("fused tiles, ") + (*set)->name, (*set)->operands, [](const DecodeSlices&) { return true; },
         [s = *set](Device& d, const DecodeSlices& a) { cpu::decode_slices(d, a, *s); },
         [s = *set](Device& d, const DecodeSlicesBackward& a) { cpu::decode_slices_backward(d, a, *s); });
+  v.steps = {plain<DecoderSteps>("one by one", gradient_tolerance(Precision::fp32), decoder_steps)};
   v.encoding = {plain<EncodingSum>("library", 1e-5, cpu::encoding_sum_libm),
                 plain<EncodingSum>("separable", 1e-5, cpu::encoding_sum_separable),
                 plain<EncodingSum>("vectors", 1e-5, cpu::encoding_sum_turns)};

@@ -53,6 +53,34 @@ void add_warpgroups(Variants& v, const std::string& name, Precision precision) {
                       precision});
 }
 
+/// Many steps: kernel by kernel, in one kernel, and kernel by kernel in one graph, which is recorded before the clock
+/// starts.
+void add_steps(Variants& v, Precision precision) {
+  using Run = void (*)(Device&, const DecoderSteps&);
+  const auto add = [&](const char* name, const std::function<Done(Device&, const DecoderSteps&)>& prepare) {
+    v.steps.push_back({name, gradient_tolerance(precision),
+                       [=](Device& device, const DecoderSteps& args) -> Done {
+                         DecoderSteps a = args;
+                         a.net.precision = precision;
+                         return prepare(device, a);
+                       },
+                       precision});
+  };
+  const auto calls = [](Run run) {
+    return [run](Device& device, const DecoderSteps& a) -> Done { return [&device, a, run] { run(device, a); }; };
+  };
+  add("launched", calls(decoder_steps));
+  add("one kernel", [calls](Device& device, const DecoderSteps& a) -> Done {
+    return cuda::fused::supports_steps(a) ? calls(cuda::fused::decoder_steps_one_kernel)(device, a) : nullptr;
+  });
+  add("recorded", [](Device& device, const DecoderSteps& a) -> Done {
+    const auto recording = std::make_shared<Recording>();
+    const auto run = [&device, a, recording] { device.repeat(*recording, [&] { decoder_steps(device, a); }); };
+    run(), run();
+    return run;
+  });
+}
+
 }  // namespace
 
 Variants cuda_variants() {
@@ -64,6 +92,7 @@ Variants cuda_variants() {
     add_decoder(v, std::string("fused, ") + name, precision, true);
     add_warpgroups(v, std::string("fused, warpgroups, ") + name, precision);
   }
+  add_steps(v, Precision::bf16);
   v.encoding = {plain<EncodingSum>("polynomials", 1e-5, cuda::encoding_sum_turns),
                 plain<EncodingSum>("special functions", 1e-5, cuda::encoding_sum_fast)};
   v.linear = {plain<LinearForward>("naive", 1e-5, cuda::linear_naive),

@@ -14,7 +14,8 @@ import sys
 
 BOTH = {"sm_80": "HMMA", "sm_90a": "HMMA"}
 CLAIMS = {"decoder_forward_kernel": BOTH, "decoder_training_kernel": BOTH, "decoder_weights_kernel": BOTH,
-          "pose_base_tensor_kernel": BOTH, "decoder_warpgroup_kernel": {"sm_90a": "HGMMA"}}
+          "pose_base_tensor_kernel": BOTH, "decoder_warpgroup_kernel": {"sm_90a": "HGMMA"},
+          "decoder_steps_kernel": BOTH}
 TENSOR = re.compile(r"\b(HMMA|HGMMA)\b")
 
 

@@ -9,12 +9,14 @@
 #include <cuda_runtime.h>
 #define RECON_KERNEL(threads) __global__ void __launch_bounds__(threads)
 #define RECON_DEVICE __device__ __forceinline__
+#define RECON_PHASE __device__ __noinline__  // of a long kernel: its registers are its own
 #define RECON_UNROLL _Pragma("unroll")
 #define RECON_NO_UNROLL _Pragma("unroll 1")  // where copies of a body would cost registers
 #else
 #include <simt.h>
 #define RECON_KERNEL(threads) void
 #define RECON_DEVICE inline
+#define RECON_PHASE inline
 #define RECON_UNROLL
 #define RECON_NO_UNROLL
 #endif

@@ -92,13 +92,13 @@ class Queue : public DeviceState {
 
   bool counts_only() const override { return counts_only_; }
 
-  // For launch() only.
+  // For launch() and launch_cooperative() only.
   void count_launch() { ++launches_; }
   void* stream() const;
   void allow_shared(const void* kernel, const char* name, size_t bytes);
   void check_launch(const char* name);
   void run_emulated(const char* name, simt::Dim grid, simt::Dim block, size_t shared_bytes,
-                    const std::function<void()>& body);
+                    const std::function<void()>& body, bool cooperative = false);
 
  private:
   struct Impl;

@@ -307,13 +307,13 @@ void Queue::allow_shared(const void*, const char*, size_t) {}
 void Queue::check_launch(const char*) {}
 
 void Queue::run_emulated(const char* name, simt::Dim grid, simt::Dim block, size_t shared_bytes,
-                         const std::function<void()>& body) {
+                         const std::function<void()>& body, bool cooperative) {
   if (shared_bytes > shared_bytes_per_block())
     throw DeviceError(std::string("kernel ") + name + ": wants " + std::to_string(shared_bytes) +
                       " bytes of shared memory");
   impl_->issue([=, this] {
     const Impl::Open open(*impl_);
-    simt::run(name, grid, block, shared_bytes, body);
+    simt::run(name, grid, block, shared_bytes, body, cooperative);
   });
 }
 

@@ -1,4 +1,5 @@
-// The fibers behind simt.h. One block at a time on the calling thread. Built without sanitizers; under them the fibers
+// The fibers behind simt.h, all on the calling thread: one block at a time, or all of a cooperative launch. Built
+// without sanitizers; under them the fibers
 // are announced through their public interfaces, found as weak symbols.
 #include "tests/simt/simt.h"
 
@@ -57,7 +58,7 @@ struct Fiber {
   void* stack_pointer = nullptr;
   void* announced = nullptr;  // to ThreadSanitizer
   Dim index;
-  unsigned lane = 0, warp = 0;
+  unsigned lane = 0, warp = 0, block = 0;  // of those that are alive
   bool done = false;
   const Barrier* waiting = nullptr;
   uint64_t waiting_for = 0;
@@ -71,18 +72,25 @@ struct Warp {
   alignas(64) unsigned char slots[2][warp_size][slot_bytes];
 };
 
+struct Block {
+  Dim index;
+  Barrier barrier;
+  unsigned char* shared = nullptr;
+};
+
 struct Machine {
   const char* name = "";
-  Dim grid, block, block_index;
+  Dim grid, block;
+  bool cooperative = false;
   const std::function<void()>* body = nullptr;
   std::vector<Fiber> fibers;
   std::vector<Warp> warps;
+  std::vector<Block> blocks;  // alive: one, or all of a cooperative launch
+  Barrier grid_barrier;
   std::vector<unsigned> order, place;  // the order in which fibers take their turns, and where each stands in it
   std::unique_ptr<unsigned char[]> stacks;
   std::vector<void*> announced;  // ThreadSanitizer's fibers, made once: a launch costs thousands otherwise
   size_t stack_count = 0, shared_size = 0;
-  unsigned char* shared = nullptr;
-  Barrier cta;
   void *host_stack = nullptr, *host_fiber = nullptr;
   char started = 0, ended = 0;  // what ThreadSanitizer sees threads begin after, and the host go on after
   unsigned current = 0;
@@ -185,21 +193,24 @@ void enter() {
   std::abort();
 }
 
-void prepare(Dim block) {
-  const unsigned count = block.x * block.y * block.z;
-  if (count == 0 || count > 1024)
-    throw Fault(std::string("kernel ") + m->name + ": a block of " + std::to_string(count) + " threads");
+void prepare(Dim block, unsigned blocks) {
+  const unsigned threads = block.x * block.y * block.z, warps = (threads + warp_size - 1) / warp_size;
+  if (threads == 0 || threads > 1024)
+    throw Fault(std::string("kernel ") + m->name + ": a block of " + std::to_string(threads) + " threads");
+  const unsigned count = threads * blocks;
   if (m->stack_count < count) {
     m->stacks.reset(new unsigned char[stack_bytes * count]);
     m->stack_count = count;
   }
   m->fibers.assign(count, {});
-  m->warps.assign((count + warp_size - 1) / warp_size, {});
+  m->warps.assign(size_t{warps} * blocks, {});
+  m->blocks.assign(blocks, {});
   m->order.resize(count), m->place.resize(count);
   for (unsigned i = 0; i < count; ++i) {
     Fiber& f = m->fibers[i];
-    f.index = {i % block.x, i / block.x % block.y, i / (block.x * block.y)};
-    f.lane = i % warp_size, f.warp = i / warp_size;
+    const unsigned t = i % threads;
+    f.index = {t % block.x, t / block.x % block.y, t / (block.x * block.y)};
+    f.block = i / threads, f.lane = t % warp_size, f.warp = f.block * warps + t / warp_size;
     m->warps[f.warp].live |= 1u << f.lane;
     m->order[i] = i;
     if (__tsan_create_fiber) {
@@ -209,10 +220,17 @@ void prepare(Dim block) {
   }
 }
 
-void start_block() {
-  m->cta = {};
-  m->cta.expected = static_cast<unsigned>(m->fibers.size());
-  if (m->shared_size > 0) std::memset(m->shared, 0xFF, m->shared_size);
+/// Runs the blocks from number `first` on that are alive together.
+void run_blocks(unsigned first) {
+  m->grid_barrier = {};
+  m->grid_barrier.expected = static_cast<unsigned>(m->fibers.size());
+  for (Block& block : m->blocks) {
+    block.index = {first % m->grid.x, first / m->grid.x % m->grid.y, first / (m->grid.x * m->grid.y)};
+    ++first;
+    block.barrier = {};
+    block.barrier.expected = static_cast<unsigned>(m->fibers.size() / m->blocks.size());
+    if (m->shared_size > 0) std::memset(block.shared, 0xFF, m->shared_size);
+  }
   for (Warp& warp : m->warps) warp.barrier = {};
   for (size_t i = m->order.size(); i > 1; --i) std::swap(m->order[i - 1], m->order[draw() % i]);
   for (size_t i = 0; i < m->order.size(); ++i) m->place[m->order[i]] = static_cast<unsigned>(i);
@@ -237,38 +255,42 @@ void start_block() {
 
 }  // namespace
 
-void run(const char* name, Dim grid, Dim block, size_t shared_size, const std::function<void()>& body) {
-  m->name = name, m->grid = grid, m->block = block, m->body = &body;
+void run(const char* name, Dim grid, Dim block, size_t shared_size, const std::function<void()>& body,
+         bool cooperative) {
+  m->name = name, m->grid = grid, m->block = block, m->cooperative = cooperative, m->body = &body;
   m->fault.clear();
   if (const char* seed = std::getenv("RECON_SIMT_SEED"))
     m->random ^= std::strtoull(seed, nullptr, 10) * 0x2545F4914F6CDD1Du;
-  prepare(block);
+  const unsigned count = grid.x * grid.y * grid.z, alive = cooperative ? count : 1;
+  prepare(block, alive);
   if (__tsan_get_current_fiber) m->host_fiber = __tsan_get_current_fiber();
-  // From the heap, so that AddressSanitizer knows the exact end.
   m->shared_size = shared_size;
-  void* memory = nullptr;
-  if (shared_size > 0 && posix_memalign(&memory, 128, shared_size) != 0) throw std::bad_alloc();
-  m->shared = static_cast<unsigned char*>(memory);
-  for (unsigned z = 0; z < grid.z && m->fault.empty(); ++z)
-    for (unsigned y = 0; y < grid.y && m->fault.empty(); ++y)
-      for (unsigned x = 0; x < grid.x && m->fault.empty(); ++x) {
-        m->block_index = {x, y, z};
-        start_block();
-      }
-  std::free(m->shared);
+  for (Block& one : m->blocks) {
+    // From the heap, so that AddressSanitizer knows the exact end.
+    void* memory = nullptr;
+    if (shared_size > 0 && posix_memalign(&memory, 128, shared_size) != 0) throw std::bad_alloc();
+    one.shared = static_cast<unsigned char*>(memory);
+  }
+  for (unsigned first = 0; first < count && m->fault.empty(); first += alive) run_blocks(first);
+  for (const Block& one : m->blocks) std::free(one.shared);
   if (!m->fault.empty()) throw Fault(m->fault);
 }
 
 const Dim& thread_index() { return self().index; }
-const Dim& block_index() { return m->block_index; }
+const Dim& block_index() { return m->blocks[self().block].index; }
 const Dim& block_dimensions() { return m->block; }
 const Dim& grid_dimensions() { return m->grid; }
 unsigned lane() { return self().lane; }
-void* shared() { return m->shared; }
+void* shared() { return m->blocks[self().block].shared; }
 size_t shared_bytes() { return m->shared_size; }
 unsigned live_lanes() { return m->warps[self().warp].live; }
 
-void sync_block(Site site) { wait(m->cta, site); }
+void sync_block(Site site) { wait(m->blocks[self().block].barrier, site); }
+
+void sync_grid(Site site) {
+  if (!m->cooperative) fail("a barrier of the grid in a launch that is not cooperative, at " + where(site));
+  wait(m->grid_barrier, site);
+}
 
 void sync_warp(unsigned mask, Site site) {
   Warp& warp = m->warps[self().warp];

@@ -1,15 +1,16 @@
 #pragma once
 // What the kernel dialect (kernels/device/dialect.h) means on the host: every CUDA thread of a block is a fiber that
-// switches only at collectives, blocks run one after the other, and each source of undefined behaviour that can be seen
-// from here ends in a Fault instead of a number. The fibers' runtime is simt.cpp, which is never built with a
-// sanitizer, so that what ThreadSanitizer and AddressSanitizer report is the kernel's own line.
+// switches only at collectives, blocks run one after the other (those of a cooperative launch in turns), and each
+// source of undefined behaviour that can be seen from here ends in a Fault instead of a number. The fibers' runtime is
+// simt.cpp, which is never built with a sanitizer, so that what ThreadSanitizer and AddressSanitizer report is the
+// kernel's own line.
 //
 //   missing barrier            ThreadSanitizer: fibers are announced without an order but at collectives
 //   out of bounds              AddressSanitizer: shared memory and device memory are heap blocks of the exact size
 //   unwritten shared memory    filled with 0xFF before each block: floats are NaN, indices −1
 //   too weak a wait            asynchronous copies happen at the wait that covers them, the latest moment allowed
-//   divergent barrier          Fault: a barrier is not reached by all threads, or from two places
-//   order of threads           a seeded permutation a block (RECON_SIMT_SEED)
+//   divergent barrier          Fault: a barrier of block, warp or grid is not reached by all threads, or from two
+//   places order of threads           a seeded permutation a block (RECON_SIMT_SEED)
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -33,8 +34,9 @@ class Fault : public std::runtime_error {
 
 using Site = std::source_location;
 
-/// Runs `body` as every thread of every block. Throws Fault.
-void run(const char* name, Dim grid, Dim block, size_t shared_bytes, const std::function<void()>& body);
+/// Runs `body` as every thread of every block; all blocks at once when `cooperative`. Throws Fault.
+void run(const char* name, Dim grid, Dim block, size_t shared_bytes, const std::function<void()>& body,
+         bool cooperative = false);
 
 const Dim& thread_index();
 const Dim& block_index();
@@ -45,6 +47,7 @@ void* shared();
 size_t shared_bytes();
 
 void sync_block(Site site);
+void sync_grid(Site site);
 void sync_warp(unsigned mask, Site site);
 /// One slot a lane, 64 bytes: put, meet the lanes of the mask, then read those of others.
 constexpr size_t slot_bytes = 64;

@@ -11,6 +11,7 @@
 
 #include "kernels/device/copy.h"
 #include "kernels/device/dialect.h"
+#include "kernels/device/grid_barrier.h"
 
 using namespace recon;
 using namespace recon::cuda;
@@ -88,6 +89,17 @@ RECON_KERNEL(threads) divergent_kernel(float* out, int kind) {
   out[t] = 1;
 }
 
+enum class GridFault { none, forgotten, missed };
+
+/// The first block reads what the second wrote: right with a barrier of the grid in between, that both reach.
+RECON_KERNEL(threads) grid_kernel(const float* in, float* between, float* out, GridFault fault) {
+  const int t = thread(), block = static_cast<int>(blockIdx.x);
+  between[threads * block + t] = in[t];
+  if (fault == GridFault::missed && block == 1) return;
+  if (fault != GridFault::forgotten) sync_grid();
+  if (block == 0) out[t] = between[threads + t];
+}
+
 bool finite(const std::vector<float>& values) {
   for (const float v : values)
     if (!std::isfinite(v)) return false;
@@ -118,6 +130,16 @@ int run(const std::string& kind, bool wrong) {
            wrong ? stream_kernel<2> : stream_kernel<1>, from, to, 8);
   } else if (kind == "barrier-missed" || kind == "barrier-apart") {
     launch(queue, "divergent", shape, divergent_kernel, to, !wrong ? 0 : kind == "barrier-missed" ? 1 : 2);
+  } else if (kind == "grid-race" || kind == "grid-missed" || kind == "grid-alone") {
+    const Buffer<float> between(*device, 2, threads);
+    const Shape two{.blocks = 2, .threads = threads};
+    const GridFault fault = !wrong || kind == "grid-alone" ? GridFault::none
+                            : kind == "grid-race"          ? GridFault::forgotten
+                                                           : GridFault::missed;
+    if (wrong && kind == "grid-alone")
+      launch(queue, "grid", two, grid_kernel, from, between.view().data, to, fault);
+    else
+      launch_cooperative(queue, "grid", two, grid_kernel, from, between.view().data, to, fault);
   } else if (kind == "host-access") {
     if (wrong) std::printf("%g\n", double(from[0]));
     launch(queue, "neighbour", shape, neighbour_kernel, from, to, true);

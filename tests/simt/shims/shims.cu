@@ -2,6 +2,7 @@
 
 #include "kernels/device/copy.h"
 #include "kernels/device/dialect.h"
+#include "kernels/device/grid_barrier.h"
 #include "kernels/device/mma.h"
 #include "kernels/device/sincos.h"
 #include "kernels/device/warpgroup.h"
@@ -148,6 +149,24 @@ RECON_KERNEL(128) exchange_kernel(View<const float> values, View<float> out) {
   out(5, t) = block_sum<128>(mine, shared.at);
 }
 
+/// Shared memory keeps a block's own row: what the blocks tell each other goes through `told`.
+RECON_KERNEL(64) pass_on_kernel(View<float> numbers, View<float> told, int rounds) {
+  struct Row {
+    float at[64];
+  };
+  Row& row = shared_memory<Row>();
+  const int t = thread();
+  const int64_t block = blockIdx.x, next = (block + 1) % gridDim.x;
+  row.at[t] = numbers(block, t);
+  for (int round = 0; round < rounds; ++round) {
+    told(block, t) = row.at[t];
+    sync_grid();
+    row.at[t] += told(next, (t + 1) % 64);
+    sync_grid();
+  }
+  numbers(block, t) = row.at[t];
+}
+
 RECON_KERNEL(64) sines_kernel(View<const float> turns, View<float> out) {
   for (int64_t i = grid_thread(); i < turns.size(); i += grid_threads()) {
     sincos_turns(turns[i], out(0, i), out(1, i));
@@ -222,6 +241,14 @@ std::vector<float> exchange(Device& device, const std::vector<float>& values) {
   launch(queue_of(device), "exchange", Shape{.blocks = 1, .threads = 128, .shared_bytes = sizeof(Sums)},
          exchange_kernel, in.view(), out.view());
   return out.download();
+}
+
+std::vector<float> pass_on(Device& device, const std::vector<float>& numbers, int rounds) {
+  const auto blocks = static_cast<int64_t>(numbers.size()) / 64;
+  const Buffer<float> at = uploaded(device, numbers, blocks, 64), told(device, blocks, 64);
+  launch_cooperative(queue_of(device), "pass_on", {.blocks = blocks, .threads = 64, .shared_bytes = 64 * sizeof(float)},
+                     pass_on_kernel, at.view(), told.view(), rounds);
+  return at.download();
 }
 
 std::vector<float> sines(Device& device, const std::vector<float>& turns) {

@@ -38,6 +38,10 @@ std::vector<float> stream(Device& device, const std::vector<float>& rows);
 /// "positive" as a float's bits, the warp's sum, the block's sum: [6][128].
 std::vector<float> exchange(Device& device, const std::vector<float>& values);
 
+/// Numbers [blocks, 64], a row a block, after `rounds` rounds in one cooperative launch: each becomes the sum of itself
+/// and the one to its right in the next row (the last row's next is the first). No more blocks than multiprocessors.
+std::vector<float> pass_on(Device& device, const std::vector<float>& numbers, int rounds);
+
 /// Sine and cosine of turns by the three functions: [6][n].
 std::vector<float> sines(Device& device, const std::vector<float>& turns);
 

@@ -175,6 +175,21 @@ TEST_CASE("Shims: shuffles, ballots and sums reach the lanes they name") {
   }
 }
 
+TEST_CASE("Shims: behind a barrier of the grid, blocks see what the others wrote before it") {
+  const auto d = device();
+  Draws draws(8);
+  for (const int rounds : {1, 40}) {
+    std::vector<float> numbers;
+    for (int i = 0; i < 3 * 64; ++i) numbers.push_back(static_cast<float>(draws.integer(-9, 9)));
+    std::vector<float> expected = numbers;
+    for (int round = 0; round < rounds; ++round) {
+      const std::vector<float> before = expected;
+      for (size_t i = 0; i < 3 * 64; ++i) expected[i] += before[(i / 64 + 1) % 3 * 64 + (i + 1) % 64];
+    }
+    CHECK(pass_on(*d, numbers, rounds) == expected);
+  }
+}
+
 // The argument is a float: what it stands for is exact. Errors as their comments in kernels/ promise them.
 TEST_CASE("Shims: sines of turns are as near as they promise") {
   const auto d = device();
