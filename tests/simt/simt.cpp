@@ -1,6 +1,5 @@
 // The fibers behind simt.h, all on the calling thread: one block at a time, or all of a cooperative launch. Built
-// without sanitizers; under them the fibers
-// are announced through their public interfaces, found as weak symbols.
+// without sanitizers; under them the fibers are announced through their public interfaces, found as weak symbols.
 #include "tests/simt/simt.h"
 
 #include <algorithm>

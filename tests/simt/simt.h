@@ -9,8 +9,8 @@
 //   out of bounds              AddressSanitizer: shared memory and device memory are heap blocks of the exact size
 //   unwritten shared memory    filled with 0xFF before each block: floats are NaN, indices −1
 //   too weak a wait            asynchronous copies happen at the wait that covers them, the latest moment allowed
-//   divergent barrier          Fault: a barrier of block, warp or grid is not reached by all threads, or from two
-//   places order of threads           a seeded permutation a block (RECON_SIMT_SEED)
+//   divergent barrier          Fault: a barrier is not reached by all threads, or from two places
+//   order of threads           a seeded permutation a block (RECON_SIMT_SEED)
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
