@@ -71,8 +71,8 @@ void adam_product(Device& device, const AdamProduct& a) {
   const int64_t columns = a.parameters.cols;
   device.threads().for_range(a.parameters.rows, 4, [&](int64_t first, int64_t last) {
     float gradient[piece];
-    for (int64_t k = 0; k < columns; k += piece)
-      for (int64_t n = first; n < last; ++n) {
+    for (int64_t n = first; n < last; ++n)
+      for (int64_t k = 0; k < columns; k += piece) {
         const int64_t count = std::min(piece, columns - k);
         product_row(a.left.data + n, a.left.cols, a.right.data + k, columns, a.left.rows, count, gradient);
         adam_range(a.parameters.row(n) + k, gradient, a.first_moments.row(n) + k, a.second_moments.row(n) + k, count,
