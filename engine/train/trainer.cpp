@@ -225,7 +225,7 @@ void Trainer::random_poses(const std::vector<int32_t>& images) {
 
 void Trainer::estimate_noise() {
   constexpr int64_t sample = 500;
-  const int64_t chunk = std::min<int64_t>(50, window_->capacity());
+  const int64_t chunk = std::min<int64_t>(50, group_images());
   const int64_t pixels = data_->pixel_count(), stride = std::max<int64_t>(1, data_->count / sample);
   std::vector<int32_t> images;
   for (int64_t i = 0; i < data_->count; i += stride) images.push_back(static_cast<int32_t>(i));
