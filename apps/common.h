@@ -57,7 +57,7 @@ void throw_if_stopped();
 /// The result of a command: one line of JSON, or `name   value` lines (long arrays are for --json).
 void print_result(const Json& result, bool json);
 /// A warning: a line on stderr, as JSON on stdout with `json`.
-void print_warning(const std::string& text, bool json);
+void print_warning(const std::string& text, bool json, const std::string& kind = "input");
 void print_warnings(std::span<const std::string> texts, bool json);
 
 /// Correlations at which a resolution is read off, and their names in results.

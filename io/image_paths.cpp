@@ -70,12 +70,12 @@ std::vector<std::string> resolve_image_paths(const std::vector<std::string>& wri
   std::string problem =
       std::to_string(missing.size()) + " of " + std::to_string(written.size()) + " image stacks are missing:";
   for (size_t i = 0; i < missing.size() && i < 5; ++i) problem.append(" ").append(printable(missing[i]));
-  if (missing.size() > 5) problem += " ...";
-  throw InputError({.file = star_path,
-                    .field = "_rlnImageName",
-                    .problem = problem,
-                    .repair = "give --datadir FOLDER, the folder that these paths start from"},
-                   no_input);
+  if (missing.size() > 5) problem += " ... (train --dry-run lists all)";
+  throw MissingFiles({.file = star_path,
+                      .field = "_rlnImageName",
+                      .problem = problem,
+                      .repair = "give --datadir FOLDER, the folder that these paths start from"},
+                     std::move(missing));
 }
 
 void load_image_names(const ParticleColumns& columns, ParticleTable& table) {
