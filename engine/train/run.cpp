@@ -69,14 +69,17 @@ class Run {
     for (const auto& warning : hooks_.found_before) warn(warning);
     note("reading " + std::to_string(particles_.size()) + " images of " + std::to_string(particles_.side) + " x " +
          std::to_string(particles_.side) + " pixels");
+    folder_.write_status(status_json("reading", nullptr, device_.name(), warnings_));
     data_ = prepare(device_, particles_, config_.preparation);
     stages_ = plan_stages(config_, data_.count);
     start_state(resumed);
-    folder_.append_event({{"event", resumed ? "resume" : "start"},
-                          {"images", data_.count},
-                          {"device", device_.name()},
-                          {"stage", state_.stage},
-                          {"epoch", state_.progress.epoch}});
+    nlohmann::json event = {{"event", resumed ? "resume" : "start"},
+                            {"images", data_.count},
+                            {"device", device_.name()},
+                            {"stage", state_.stage},
+                            {"epoch", state_.progress.epoch}};
+    event.update(process_json());
+    folder_.append_event(event);
     started_ = Clock::now();
     for (; state_.stage < static_cast<int>(stages_.size()); ++state_.stage)
       if (!run_stage()) return RunOutcome::stopped;
@@ -265,7 +268,8 @@ class Run {
   }
 
   void status(const char* state, const Trainer& trainer, const PlannedStage& stage) {
-    folder_.write_status(status_json(state, progress_of(trainer, stage), device_.name(), warnings_));
+    const RunProgress progress = progress_of(trainer, stage);
+    folder_.write_status(status_json(state, &progress, device_.name(), warnings_));
     status_written_ = Clock::now();
   }
 

@@ -67,38 +67,43 @@ nlohmann::json epoch_event(const RunProgress& p) {
   return event;
 }
 
-nlohmann::json status_json(const char* state, const RunProgress& p, const std::string& device,
-                           const std::vector<Warning>& warnings) {
-  const EpochReport& r = *p.epoch;
-  nlohmann::json json = {{"state", state},
-                         {"updated", utc_now()},
-                         {"pid", ::getpid()},
-                         {"host", host_name()},
-                         {"device", device},
-                         {"stage", p.stage},
-                         {"stages", p.stages},
-                         {"epoch", r.epoch},
-                         {"epochs", p.epochs},
-                         {"kind", r.stage},
-                         {"images_done", r.images},
-                         {"images", p.images},
-                         {"images_per_second", p.images_per_second},
-                         {"elapsed_s", p.elapsed_seconds},
-                         {"stage_remaining_s", p.remaining_seconds},
-                         {"run_remaining_s", p.run_remaining_seconds},
-                         {"loss", r.loss},
-                         {"kl", r.kl},
-                         {"band", r.band},
-                         {"survivors_an_image", survivors_by_level(r.search)},
-                         {"device_bytes", p.device_bytes},
-                         {"device_bytes_peak", p.device_bytes_peak},
-                         {"host_bytes_peak", host_bytes_peak()},
-                         {"warnings", warnings}};
-  if (r.pose_change_degrees > 0) json["pose_change_degrees"] = r.pose_change_degrees;
+nlohmann::json process_json() {
+  nlohmann::json json = {{"time", utc_now()}, {"pid", ::getpid()}, {"host", host_name()}};
   for (const auto& [key, name] : {std::pair{"slurm_job_id", "SLURM_JOB_ID"},
                                   {"slurm_array_task_id", "SLURM_ARRAY_TASK_ID"},
                                   {"slurm_restart_count", "SLURM_RESTART_COUNT"}})
     if (const char* value = std::getenv(name)) json[key] = value;
+  return json;
+}
+
+nlohmann::json status_json(const char* state, const RunProgress* progress, const std::string& device,
+                           const std::vector<Warning>& warnings) {
+  nlohmann::json json = process_json();
+  json["state"] = state;
+  json["device"] = device;
+  json["warnings"] = warnings;
+  if (!progress) return json;
+  const RunProgress& p = *progress;
+  const EpochReport& r = *p.epoch;
+  json.update({{"stage", p.stage},
+               {"stages", p.stages},
+               {"epoch", r.epoch},
+               {"epochs", p.epochs},
+               {"kind", r.stage},
+               {"images_done", r.images},
+               {"images", p.images},
+               {"images_per_second", p.images_per_second},
+               {"elapsed_s", p.elapsed_seconds},
+               {"stage_remaining_s", p.remaining_seconds},
+               {"run_remaining_s", p.run_remaining_seconds},
+               {"loss", r.loss},
+               {"kl", r.kl},
+               {"band", r.band},
+               {"survivors_an_image", survivors_by_level(r.search)},
+               {"device_bytes", p.device_bytes},
+               {"device_bytes_peak", p.device_bytes_peak},
+               {"host_bytes_peak", host_bytes_peak()}});
+  if (r.pose_change_degrees > 0) json["pose_change_degrees"] = r.pose_change_degrees;
   return json;
 }
 

@@ -10,9 +10,11 @@ the README of apps/ names every field that is written.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -116,6 +118,47 @@ class Monitor(unittest.TestCase):
         plain = self.expect(0, *arguments[:3], self.path / "plain", *arguments[4:]).stderr.splitlines()
         for text in told.values():
             self.assertIn("warning: " + text, plain)
+
+    def test_the_readme_names_all_that_is_written(self):
+        run = self.path / "named"
+        self.expect(0, "train", self.star, "-o", run, "--epochs", 3, "--starts", 2, "--race-epochs", 1, "--half-maps",
+                    "--shift-extent", 1, *SEARCH, *SMALL, env={**os.environ, "SLURM_RESTART_COUNT": "1"})
+        readme = (ROOT / "apps" / "README.md").read_text()
+        objects = [json.loads((run / name).read_text()) for name in ("status.json", "summary.json")]
+        objects += lines((run / "events.jsonl").read_text())
+        objects += [objects[1]["pose_search"], next(one["search"][0] for one in objects if "search" in one)]
+        for one in objects:
+            for key in one:
+                self.assertIn(f"`{key}`", readme)
+        self.assertEqual({one["event"] for one in objects if "event" in one}, {"start", "epoch", "race", "finished"})
+        for path in run.rglob("*"):
+            if path.is_file() and path.parent.name != "checkpoints":
+                self.assertIn(path.relative_to(run).as_posix(), readme)
+
+    def test_the_slurm_script_stops_in_time_and_queues_itself_again(self):
+        tools = self.path / "bin"
+        tools.mkdir()
+        (tools / "reconstruct").symlink_to(PROGRAM)
+        (tools / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {tools}/scontrol.log\n')
+        (tools / "scontrol").chmod(0o755)
+        run = self.path / "slurm"
+        script = [ROOT / "apps" / "facility" / "reconstruct.sbatch", self.star, "-o", run, "--epochs", 12, *SEARCH,
+                  *SMALL[:-2]]
+        environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "SLURM_JOB_ID": "12",
+                       "SLURM_CPUS_PER_TASK": "1"}
+        job = subprocess.Popen(list(map(str, script)), env=environment, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+        while not (run / "events.jsonl").exists() or '"start"' not in (run / "events.jsonl").read_text():
+            time.sleep(0.01)
+            self.assertIsNone(job.poll())
+        job.send_signal(signal.SIGUSR1)
+        self.assertEqual(job.wait(60), 75)
+        self.assertEqual((tools / "scontrol.log").read_text(), "requeue 12\n")
+        self.assertEqual(json.loads((run / "status.json").read_text())["state"], "stopped")
+        done = subprocess.run(list(map(str, script)), env=environment, capture_output=True, timeout=100)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((tools / "scontrol.log").read_text(), "requeue 12\n")
+        self.assertTrue((run / "summary.json").exists())
 
     def test_a_healthy_run_warns_of_nothing(self):
         run = self.path / "healthy"
