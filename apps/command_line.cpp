@@ -53,6 +53,23 @@ void add_simulate(CommandLine& line) {
   add_common(*app, o->common);
 }
 
+void add_relion(CommandLine& line) {
+  auto [app, o] = line.command<RelionOptions>(line.app, "relion-external", "train as a RELION External job",
+                                              run_relion_external, &RelionOptions::json);
+  add(*app, "--o DIR", o->job, "the job's folder, External/job0NN/: it is the run folder")->required();
+  add(*app, "--in_parts X.star", o->particles, "particles, as RELION gives them")->required();
+  add(*app, "--in_mask MASK.mrc", o->mask, "mask for the FSC of the half maps (with --half-maps)");
+  add(*app, "--j N", o->threads, "CPU threads; 0: one a core")->check(within(0, 1024));
+  add(*app, "--pipeline_control DIR", o->control, "folder of the RELION_JOB_... files [--o]");
+  add_json(*app, o->json);
+  app->allow_extras();
+  app->footer(
+      "Further options, --LABEL VALUE, are those of reconstruct train. In RELION's External tab the executable is\n"
+      "\"reconstruct relion-external\", and parameters are labels without dashes, as preset and fast; of a flag, as\n"
+      "half-maps, the value stays empty. Poses and maps appear as the job's output nodes.");
+  app->parse_complete_callback([app = app, o = o] { o->rest = app->remaining(); });
+}
+
 void add_volumes(CommandLine& line) {
   auto [app, o] = line.command<VolumesOptions>(
       line.app, "volumes", "Writes volumes of a run at chosen z: given, of images, swept or clustered", run_volumes);
@@ -229,6 +246,7 @@ void declare(CommandLine& line, bool& version, bool& json) {
   line.app.footer("reconstruct COMMAND --help tells more. A first try: apps/quickstart.");
   add_simulate(line);
   add_train(line);
+  add_relion(line);
   add_volumes(line);
   add_encode(line);
   add_backproject(line);

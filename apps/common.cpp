@@ -146,6 +146,8 @@ const std::atomic<bool>& stop_on_signals() {
   return stop_requested;
 }
 
+void request_stop() { stop_requested = true; }
+
 void throw_if_stopped() {
   if (stop_requested) throw Stopped();
 }

@@ -51,6 +51,8 @@ int report_errors(bool json, const std::function<int()>& command);
 
 /// From now on SIGINT, SIGTERM and SIGUSR1 set the returned flag; a second SIGINT ends the process at once with 130.
 const std::atomic<bool>& stop_on_signals();
+/// Sets that flag, as a signal does.
+void request_stop();
 /// Throws Stopped once the flag is set.
 void throw_if_stopped();
 

@@ -26,7 +26,10 @@ std::vector<std::string> folders_above(const std::string& star_path) {
   std::vector<std::string> folders;
   while (!folder.empty()) {
     folders.push_back(folder.string());
-    if (exists(joined(folders.back(), "default_pipeline.star")) || folder == folder.parent_path()) break;
+    // RELION 3.1 leaves a copy of that file in the folder of every job, beside job.star.
+    const bool project =
+        exists(joined(folders.back(), "default_pipeline.star")) && !exists(joined(folders.back(), "job.star"));
+    if (project || folder == folder.parent_path()) break;
     folder = folder.parent_path();
   }
   return folders;
