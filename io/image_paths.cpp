@@ -73,7 +73,7 @@ std::vector<std::string> resolve_image_paths(const std::vector<std::string>& wri
   std::string problem =
       std::to_string(missing.size()) + " of " + std::to_string(written.size()) + " image stacks are missing:";
   for (size_t i = 0; i < missing.size() && i < 5; ++i) problem.append(" ").append(printable(missing[i]));
-  if (missing.size() > 5) problem += " ... (train --dry-run lists all)";
+  if (missing.size() > 5) problem += " ...";
   throw MissingFiles({.file = star_path,
                       .field = "_rlnImageName",
                       .problem = problem,
