@@ -63,7 +63,7 @@ std::string joined(const std::vector<std::string>& items, const char* between = 
 }
 
 /// In single quotes, for any of the shells.
-std::string quoted(std::string text) {
+std::string shell_quoted(std::string text) {
   std::erase(text, '\'');
   return "'" + text + "'";
 }
@@ -80,16 +80,17 @@ std::string commands_of(const Verb& verb) {
 std::string bash_script(const std::vector<Verb>& verbs) {
   std::string known, lists, values;
   for (const Verb& verb : verbs) {
-    if (!verb.path.empty()) known += (known.empty() ? "" : " | ") + quoted(verb.path);
+    if (!verb.path.empty()) known += (known.empty() ? "" : " | ") + shell_quoted(verb.path);
     const auto positional = std::find_if(verb.words.begin(), verb.words.end(),
                                          [](const Word& word) { return word.names.empty() && !word.values.empty(); });
     const std::string plain = positional == verb.words.end() ? commands_of(verb) : joined(positional->values);
-    lists += "    " + quoted(verb.path) + ") options=" + quoted(all_names(verb)) + " words=" + quoted(plain) + " ;;\n";
+    lists += "    " + shell_quoted(verb.path) + ") options=" + shell_quoted(all_names(verb)) +
+             " words=" + shell_quoted(plain) + " ;;\n";
     for (const Word& word : verb.words) {
       if (word.names.empty() || !word.takes_value) continue;
       const std::string patterns =
-          joined(word.names, " | ", [&](const std::string& name) { return quoted(verb.path + ":" + name); });
-      values += "    " + patterns + ") words=" + quoted(joined(word.values)) + " value=1 ;;\n";
+          joined(word.names, " | ", [&](const std::string& name) { return shell_quoted(verb.path + ":" + name); });
+      values += "    " + patterns + ") words=" + shell_quoted(joined(word.values)) + " value=1 ;;\n";
     }
   }
   return "# bash completion for reconstruct; made by: reconstruct completion bash\n"
@@ -144,7 +145,7 @@ std::string zsh_arguments(const Verb& verb) {
 std::string zsh_script(const std::vector<Verb>& verbs) {
   std::string cases;
   for (const Verb& verb : verbs) {
-    cases += "    " + quoted(verb.path) + ")\n";
+    cases += "    " + shell_quoted(verb.path) + ")\n";
     if (!verb.below.empty()) {
       cases +=
           "      commands=(" +
@@ -155,7 +156,7 @@ std::string zsh_script(const std::vector<Verb>& verbs) {
   }
   std::string known;
   for (const Verb& verb : verbs)
-    if (!verb.path.empty()) known += (known.empty() ? "" : "|") + quoted(verb.path);
+    if (!verb.path.empty()) known += (known.empty() ? "" : "|") + shell_quoted(verb.path);
   return "#compdef reconstruct\n# made by: reconstruct completion zsh\n"
          "_reconstruct() {\n"
          "  local command='' word\n  local -a commands\n"
@@ -186,16 +187,17 @@ std::string fish_condition(const Verb& verb) {
 std::string fish_script(const std::vector<Verb>& verbs) {
   std::string out = "# made by: reconstruct completion fish\n";
   for (const Verb& verb : verbs) {
-    const std::string line = "complete -c reconstruct -n " + quoted(fish_condition(verb));
-    for (const auto& [name, help] : verb.below) out += line + " -f -a " + name + " -d " + quoted(help) + "\n";
+    const std::string line = "complete -c reconstruct -n " + shell_quoted(fish_condition(verb));
+    for (const auto& [name, help] : verb.below) out += line + " -f -a " + name + " -d " + shell_quoted(help) + "\n";
     for (const Word& word : verb.words) {
-      if (word.names.empty() && !word.values.empty()) out += line + " -f -a " + quoted(joined(word.values)) + "\n";
+      if (word.names.empty() && !word.values.empty())
+        out += line + " -f -a " + shell_quoted(joined(word.values)) + "\n";
       if (word.names.empty()) continue;
       std::string option = line;
       for (const std::string& name : word.names)
         option += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
-      if (word.takes_value) option += word.values.empty() ? " -r" : " -x -a " + quoted(joined(word.values));
-      out += option + " -d " + quoted(word.help) + "\n";
+      if (word.takes_value) option += word.values.empty() ? " -r" : " -x -a " + shell_quoted(joined(word.values));
+      out += option + " -d " + shell_quoted(word.help) + "\n";
     }
   }
   return out;

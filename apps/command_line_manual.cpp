@@ -21,7 +21,7 @@ std::string roff(const std::string& text) {
   return out;
 }
 
-std::string quoted(std::string text) {
+std::string roff_quoted(std::string text) {
   for (size_t at = 0; (at = text.find('"', at)) != std::string::npos; at += 2) text.insert(at, 1, '"');
   return '"' + roff(text) + '"';
 }
@@ -30,16 +30,16 @@ void add_options(std::string& out, const CLI::App& app) {
   for (const std::string& group : app.get_groups()) {
     const auto options = app.get_options([&](const CLI::Option* o) { return o->get_group() == group; });
     if (options.empty() || group.empty()) continue;
-    if (group.starts_with("More: ")) out += ".PP\n.I " + quoted(group.substr(6)) + "\n";
+    if (group.starts_with("More: ")) out += ".PP\n.I " + roff_quoted(group.substr(6)) + "\n";
     for (const CLI::Option* option : options)
       if (app.get_parent() == nullptr || option_names(*option).find("-help") == std::string::npos)
-        out += ".TP\n.B " + quoted(option_names(*option)) + "\n" + roff(option_help(*option)) + "\n";
+        out += ".TP\n.B " + roff_quoted(option_names(*option)) + "\n" + roff(option_help(*option)) + "\n";
   }
 }
 
 void add_command(std::string& out, const CLI::App& app, const std::string& path) {
   const auto below = app.get_subcommands([](const CLI::App*) { return true; });
-  out += ".SS " + quoted(path + usage_of(app)) + "\n" + roff(app.get_description()) + ".\n";
+  out += ".SS " + roff_quoted(path + usage_of(app)) + "\n" + roff(app.get_description()) + ".\n";
   if (below.empty()) add_options(out, app);
   if (!app.get_footer().empty()) out += ".PP\n.nf\n" + roff(app.get_footer()) + "\n.fi\n";
   for (const CLI::App* sub : below) add_command(out, *sub, path + " " + sub->get_name());

@@ -6,7 +6,9 @@
 Completion is tried in bash; in zsh and fish, and the page with groff and mandoc, where those are installed.
 """
 
+import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import unittest
 from pathlib import Path
 
 PROGRAM = ""
+FACILITY = Path(__file__).resolve().parents[2] / "apps" / "facility"
 
 
 def call(*arguments, **options):
@@ -91,6 +94,20 @@ class Shell(unittest.TestCase):
             done = call("fish", "-c", f"source {script}; complete -C 'reconstruct {line}'")
             self.assertEqual({row.split("\t")[0] for row in done.stdout.splitlines()}, wanted, line)
 
+    def test_doctor_tells_what_is_there_and_what_would_help(self):
+        told = json.loads(self.printed("doctor", "--json", "--device", "cpu"))
+        self.assertIn("OpenBLAS", told["blas"])
+        self.assertRegex(told["disk_write_here"], r"^[0-9.]+ [MG]iB/s$")
+        self.assertRegex(told["disk_read_here"], r"^[0-9.]+ [MG]iB/s$")
+        self.assertTrue(told["self_test"]["passed"])
+        self.assertFalse(any("ulimit -n" in text for text in told["suggestions"]))
+        poor = call("bash", "-c", f"ulimit -n 100; taskset -c 0 '{PROGRAM}' doctor --json --device cpu", cwd=self.path)
+        told = json.loads(poor.stdout)
+        self.assertEqual((told["limit_open_files"], told["usable_cores"]), ("100", 1))
+        for words in ("ulimit -n", "--cpus-per-task"):
+            self.assertTrue(any(words in text for text in told["suggestions"]), told)
+        self.assertEqual(list(self.path.iterdir()), [])
+
     def test_the_manual_is_a_page(self):
         page = self.path / "reconstruct.1"
         page.write_text(self.printed("--man"))
@@ -121,6 +138,44 @@ class Shell(unittest.TestCase):
         self.assertEqual((usr / "share/man/man1/reconstruct.1").read_text(), self.printed("--man"))
         self.assertEqual(json.loads(call(usr / "bin/reconstruct", "--version", "--json").stdout),
                          json.loads(self.printed("--version", "--json")))
+
+
+class Facility(unittest.TestCase):
+    """The files for clusters and package managers that can be checked without them."""
+
+    def test_recipes_are_what_their_programs_read(self):
+        version = json.loads(call(PROGRAM, "--version", "--json").stdout)["version"]
+        for path in FACILITY.glob("spack/packages/*/package.py"):
+            names = {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)}
+            self.assertEqual(names, {path.parent.name.capitalize()})  # Spack finds the class by the folder's name
+        self.assertIn(f'version("{version}")', (FACILITY / "spack/packages/reconstruct/package.py").read_text())
+        easyconfig, = FACILITY.glob("*.eb")
+        values = {"SYSTEM": {}}
+        exec(compile(easyconfig.read_text(), easyconfig, "exec"), values)
+        suffix = values["versionsuffix"].replace("%(cudaver)s", dict(row[:2] for row in values["dependencies"])["CUDA"])
+        chain = values["toolchain"]
+        self.assertEqual(easyconfig.name, f"{values['name']}-{version}-{chain['name']}-{chain['version']}{suffix}.eb")
+        self.assertEqual(values["version"], version)
+
+    def test_scripts_within_are_shell(self):
+        for path in (FACILITY / "reconstruct.sbatch",):
+            self.assertEqual(call("bash", "-n", path).stderr, "")
+        sections = re.split(r"^%", (FACILITY / "reconstruct.def").read_text(), flags=re.M)[1:]
+        names = [section.split()[0] for section in sections]
+        self.assertEqual(names, ["files", "post", "files", "post", "runscript", "test"])
+        for section in sections:
+            if not section.startswith("files"):
+                body = section.split("\n", 1)[1].split("Bootstrap:")[0]
+                self.assertEqual(call("sh", "-n", input=body).stderr, "")
+
+    def test_the_image_has_what_the_program_is_linked_with(self):
+        if not shutil.which("dpkg-query"):
+            self.skipTest("the image is Debian's")
+        packages = re.findall(r"libopenblas\S+|libkissfft\S+", (FACILITY / "reconstruct.def").read_text())
+        self.assertEqual(len(packages), 2)
+        files = "".join(call("dpkg-query", "--listfiles", package).stdout for package in packages)
+        for library in re.findall(r"(lib(?:openblas|kissfft)\S+) =>", call("ldd", PROGRAM).stdout):
+            self.assertIn(library.split("-float")[0], files)
 
 
 if __name__ == "__main__":
