@@ -65,9 +65,9 @@ void add_relion(CommandLine& line) {
   add_json(*app, o->json);
   app->allow_extras();
   app->footer(
-      "Further options, --LABEL VALUE, are those of reconstruct train. In RELION's External tab the executable is\n"
-      "\"reconstruct relion-external\", and parameters are labels without dashes, as preset and fast; of a flag, as\n"
-      "half-maps, the value stays empty. Poses and maps appear as the job's output nodes.");
+      "Further options, --LABEL VALUE, are those of reconstruct train. In RELION's External tab the\n"
+      "executable is \"reconstruct relion-external\", and parameters are labels without dashes, as preset\n"
+      "and fast; of a flag, as half-maps, the value stays empty. Poses and maps become the job's nodes.");
   app->parse_complete_callback([app = app, o = o] { o->rest = app->remaining(); });
 }
 

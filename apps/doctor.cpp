@@ -104,8 +104,7 @@ std::vector<std::string> suggestions(const Findings& f) {
         "there is an NVIDIA driver, but no GPU could be used: ask the job for one (--gres=gpu:1), and look at cuda "
         "above");
   else if (!f.gpu_used)
-    out.push_back(
-        "there is no GPU here: images of 64 pixels take minutes to an hour on a CPU, larger ones want a GPU");
+    out.push_back("there is no GPU here: images of 64 pixels take minutes to an hour on a CPU, larger ones want a GPU");
   if (const int all = static_cast<int>(std::thread::hardware_concurrency()); f.cores < all || f.cores == 1)
     out.push_back("this process may use " + std::to_string(f.cores) + " of " + std::to_string(all) +
                   " cores: ask the job for more (--cpus-per-task)");

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <fstream>
 
 #include "apps/progress.h"
 #include "engine/train/health.h"
@@ -101,6 +103,14 @@ Json time_json(const TimePlan& time) {
   return result;
 }
 
+/// What the system could give this process now, bytes; 0: not known.
+double available_memory() {
+  std::ifstream table("/proc/meminfo");
+  for (std::string line; std::getline(table, line);)
+    if (line.starts_with("MemAvailable:")) return 1024 * std::strtod(line.c_str() + 13, nullptr);
+  return 0;
+}
+
 /// For people, a part is a line.
 void put_parts_in_words(Json& time) {
   Json lines = Json::array();
@@ -194,6 +204,10 @@ int dry_run(Device& device, const TrainOptions& options, const io::ParticleTable
     warnings.push_back("the run folder will need " + bytes_text(double(disk.most)) + " and its disk has " +
                        bytes_text(double(disk.free)) + " free: choose another place with -o, or make room");
   check_memory(memory, device);
+  const double wanted = double(memory.host + memory.pinned) + (device.state_or_null() ? 0 : double(memory.peak));
+  if (const double available = available_memory(); available > 0 && wanted > available)
+    warnings.push_back("the run will need " + bytes_text(wanted) + " of this machine's memory, of which " +
+                       bytes_text(available) + " are free: give it more, or crop or downsample the images");
   result["time"] = time_json(plan_time(device, particles, config));
   if (!json) put_parts_in_words(result["time"]);
   result["warnings"] = warnings;
