@@ -111,6 +111,13 @@ double available_memory() {
   return 0;
 }
 
+/// What the steps of a sample took, grown to all images: theirs, and pose and latent state of each.
+size_t peak_of_all(const TimePlan& time, const MemoryPlan& memory, int64_t images) {
+  constexpr size_t state = 64;  // bytes an image
+  const auto more = static_cast<size_t>(images - time.sample), all = static_cast<size_t>(images);
+  return std::max(memory.peak, time.peak + more * state + memory.images / all * more);
+}
+
 /// For people, a part is a line.
 void put_parts_in_words(Json& time) {
   Json lines = Json::array();
@@ -168,7 +175,6 @@ Json memory_json(const MemoryPlan& plan, const Device& device) {
                  {"host_mib", double(plan.host) / mebibyte},
                  {"pinned_mib", double(plan.pinned) / mebibyte}};
   if (plan.free > 0) result["free_mib"] = double(plan.free) / mebibyte;
-  if (!plan.exact) result["note"] = "a training step adds its activations";
   return result;
 }
 
@@ -195,20 +201,24 @@ int dry_run(Device& device, const TrainOptions& options, const io::ParticleTable
   std::vector<std::string> warnings;
   if (const auto warning = judge_contrast(contrast, config.preparation.invert)) warnings.push_back(warning->text);
   Json result = describe(particles, config, contrast);
-  MemoryPlan memory = memory_plan(device, particles, config);
-  memory.host += table_bytes(particles);
-  result["memory"] = memory_json(memory, device);
   const DiskPlan disk = plan_disk(config, particles, count_parameters(device, config), options.output);
-  result["disk"] = disk_json(disk);
   if (disk.free > 0 && disk.most > disk.free)
     warnings.push_back("the run folder will need " + bytes_text(double(disk.most)) + " and its disk has " +
                        bytes_text(double(disk.free)) + " free: choose another place with -o, or make room");
+  MemoryPlan memory = memory_plan(device, particles, config);
   check_memory(memory, device);
+  // A CPU's steps are measured on a device of their own, which tells what they take beside the images.
+  const auto other = memory.exact ? nullptr : open_device(options.common);
+  const TimePlan time = plan_time(other ? *other : device, particles, config);
+  if (!memory.exact) memory.peak = peak_of_all(time, memory, particles.size());
+  memory.host += table_bytes(particles);
   const double wanted = double(memory.host + memory.pinned) + (device.state_or_null() ? 0 : double(memory.peak));
   if (const double available = available_memory(); available > 0 && wanted > available)
     warnings.push_back("the run will need " + bytes_text(wanted) + " of this machine's memory, of which " +
                        bytes_text(available) + " are free: give it more, or crop or downsample the images");
-  result["time"] = time_json(plan_time(device, particles, config));
+  result["memory"] = memory_json(memory, device);
+  result["disk"] = disk_json(disk);
+  result["time"] = time_json(time);
   if (!json) put_parts_in_words(result["time"]);
   result["warnings"] = warnings;
   print_result(result, json);

@@ -110,40 +110,56 @@ std::vector<int> epochs_to_time(const std::vector<std::string>& what) {
   return some;
 }
 
-StageTimes time_stage(Device& device, const io::ParticleTable& particles, const RunConfig& config,
-                      const TrainConfig& stage, TimePlan& plan) {
-  const int64_t group = stage.poses == PoseMode::given ? 50 * stage.batch : stage.macro_batch;
-  const int64_t count = std::min(particles.size(), 2 * group + 2);
-  Sample sample(device, particles, config.preparation, stage, count);
-  plan.sample = std::max(plan.sample, count);
-  plan.prepare_seconds = sample.prepare_seconds() * static_cast<double>(particles.size()) / static_cast<double>(count);
-  StageTimes times;
-  for (int epoch = 0; epoch < stage.epochs; ++epoch) times.what.push_back(kind_of(sample.trainer(), epoch));
+/// Epochs that do more than train before their first group.
+std::map<int, std::string> beginnings(const Trainer& trainer) {
+  const TrainConfig& c = trainer.config();
+  std::map<int, std::string> out;
+  if (trainer.polish_epoch() < c.epochs) out[trainer.polish_epoch()] = "poses off the grid";
+  if (c.linear_latents && c.latent_start_epoch < c.epochs) out[c.latent_start_epoch] = "linear start of latents";
+  return out;
+}
+
+/// Seconds an image of every epoch; of kinds that were not timed, of the nearest epoch that was.
+std::vector<double> seconds_of_epochs(Sample& sample, const std::vector<std::string>& what) {
   std::map<int, double> timed;
-  for (const int epoch : epochs_to_time(times.what)) timed[epoch] = sample.seconds_an_image(epoch);
+  for (const int epoch : epochs_to_time(what)) timed[epoch] = sample.seconds_an_image(epoch);
   std::map<std::string, double> by_kind;
-  for (const auto& [epoch, seconds] : timed) by_kind[times.what[static_cast<size_t>(epoch)]] = seconds;
-  for (int epoch = 0; epoch < stage.epochs; ++epoch) {
-    const auto same = by_kind.find(times.what[static_cast<size_t>(epoch)]);
+  for (const auto& [epoch, seconds] : timed) by_kind[what[static_cast<size_t>(epoch)]] = seconds;
+  std::vector<double> out;
+  for (int epoch = 0; epoch < static_cast<int>(what.size()); ++epoch) {
+    const auto same = by_kind.find(what[static_cast<size_t>(epoch)]);
     const auto nearest = std::min_element(timed.begin(), timed.end(), [&](const auto& a, const auto& b) {
       return std::abs(a.first - epoch) < std::abs(b.first - epoch);
     });
-    times.an_image.push_back(same != by_kind.end() ? same->second : nearest->second);
+    out.push_back(same != by_kind.end() ? same->second : nearest->second);
   }
-  const int polish = sample.trainer().polish_epoch();
-  const bool linear = stage.linear_latents && stage.latent_start_epoch < stage.epochs;
-  for (const auto& [epoch, begins, what] : {std::tuple{polish, polish < stage.epochs, "poses off the grid"},
-                                            std::tuple{stage.latent_start_epoch, linear, "linear start of latents"}}) {
-    if (!begins) continue;
-    // What does not grow with the set (maps, transforms) is told from what does by half as many images.
-    const double an_image = times.an_image[static_cast<size_t>(epoch)];
-    Sample half(device, particles, config.preparation, stage, std::max<int64_t>(2, count / 2));
-    const double whole = sample.seconds_to_begin(epoch, an_image), part = half.seconds_to_begin(epoch, an_image);
-    const double more = static_cast<double>(std::max<int64_t>(1, sample.images() - half.images()));
-    const double slope = std::max(0.0, (whole - part) / more),
-                 fixed = std::max(0.0, whole - slope * static_cast<double>(sample.images()));
-    times.begins_images[epoch] = slope + fixed / static_cast<double>(particles.size());
-    times.begins_what[epoch] = what;
+  return out;
+}
+
+StageTimes time_stage(Device& device, const io::ParticleTable& particles, const RunConfig& config,
+                      const TrainConfig& stage, TimePlan& plan) {
+  const int64_t group = stage.poses == PoseMode::given ? 50 * stage.batch : stage.macro_batch;
+  const int64_t count = std::min(particles.size(), 2 * group + 2), few = std::max<int64_t>(2, count / 2);
+  const double all = static_cast<double>(particles.size());
+  plan.sample = std::max(plan.sample, count);
+  StageTimes times;
+  std::map<int, double> begun;
+  {
+    Sample sample(device, particles, config.preparation, stage, count);
+    plan.prepare_seconds = sample.prepare_seconds() * all / static_cast<double>(count);
+    for (int epoch = 0; epoch < stage.epochs; ++epoch) times.what.push_back(kind_of(sample.trainer(), epoch));
+    times.an_image = seconds_of_epochs(sample, times.what);
+    times.begins_what = beginnings(sample.trainer());
+    for (const auto& [epoch, what] : times.begins_what)
+      begun[epoch] = sample.seconds_to_begin(epoch, times.an_image[static_cast<size_t>(epoch)]);
+  }
+  if (begun.empty()) return times;
+  // What does not grow with the set (maps, transforms) is told from what does by half as many images.
+  Sample half(device, particles, config.preparation, stage, few);
+  for (const auto& [epoch, whole] : begun) {
+    const double part = half.seconds_to_begin(epoch, times.an_image[static_cast<size_t>(epoch)]);
+    const double slope = std::max(0.0, (whole - part) / static_cast<double>(std::max<int64_t>(1, count - few)));
+    times.begins_images[epoch] = slope + std::max(0.0, whole - slope * static_cast<double>(count)) / all;
   }
   return times;
 }
@@ -188,6 +204,7 @@ TimePlan plan_time(Device& device, const io::ParticleTable& particles, const Run
     plan.parts.push_back({what, images, seconds > 0 ? images / seconds : 0});
   }
   plan.measured_seconds = seconds_since(start);
+  plan.peak = device.bytes_peak();
   return plan;
 }
 

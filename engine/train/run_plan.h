@@ -12,6 +12,7 @@ struct TimePlan {
   double prepare_seconds = 0;   ///< of that, reading and preparing the images
   double measured_seconds = 0;  ///< spent on measuring
   int64_t sample = 0;           ///< images measured with
+  size_t peak = 0;              ///< the most memory that the device held meanwhile (or before), bytes
   /// What the run's epochs do, and how fast.
   struct Part {
     std::string what;   ///< "pose search to |k| <= 16", "latents' linear start"
