@@ -248,13 +248,14 @@ std::vector<Warning> StageWatch::epoch_ended(const Trainer& trainer) {
     add(judge_loss(first_loss_, r.loss, r.epoch - first_epoch_));
   if (trainer.stage(r.epoch) != Trainer::Stage::search) return found;
   ++searched_;
-  add(judge_search(r.search, r.pose_change_degrees, searched_));
-  // At first, against a model that is a blob yet, views may cluster and spread again.
-  constexpr int settled_after = 4;
+  // At first, against a model that is a blob yet, images turn and views cluster, and come right.
+  constexpr int settled_after = 8;
   int later = r.epoch + 1;
   while (later < trainer.config().epochs && trainer.stage(later) != Trainer::Stage::search) ++later;
   const bool last = later == trainer.config().epochs && searched_ > 1;
-  if (last || searched_ >= settled_after) add(judge_views(trainer.matrices()));
+  if (!last && searched_ < settled_after) return found;
+  add(judge_search(r.search, r.pose_change_degrees, searched_));
+  add(judge_views(trainer.matrices()));
   return found;
 }
 

@@ -235,7 +235,7 @@ class Run {
     folder_.save_checkpoint(epoch, state_.progress.cursor, to_checkpoint(state_, trainer));
   }
 
-  RunProgress progress_of(const Trainer& trainer, const PlannedStage& stage) const {
+  RunProgress progress_of(const Trainer& trainer, const PlannedStage& stage) {
     const EpochReport& r = trainer.report();
     RunProgress p{.stage = state_.stage,
                   .stages = static_cast<int>(stages_.size()),
@@ -246,14 +246,10 @@ class Run {
     p.elapsed_seconds = state_.elapsed_seconds + seconds_since(started_);
     const double spent = r.search_seconds + r.train_seconds, per_image = spent / std::max<double>(1, double(r.images));
     p.images_per_second = per_image > 0 ? 1 / per_image : 0;
-    p.remaining_seconds = per_image * (double(stage.epochs - r.epoch) * double(p.images) - double(r.images));
-    p.run_remaining_seconds = p.remaining_seconds;
-    for (size_t later = static_cast<size_t>(state_.stage) + 1; later < stages_.size(); ++later) {
-      // The stage after a race goes on where the best start stands.
-      const int done = stages_[later - 1].race && !stages_[later].race ? stages_[later - 1].epochs : 0;
-      const double images = static_cast<double>(data_.count) / (stages_[later].half > 0 ? 2 : 1);
-      p.run_remaining_seconds += per_image * (stages_[later].epochs - done) * images;
-    }
+    pace_.saw(trainer.stage(r.epoch), per_image);
+    p.remaining_seconds = pace_.of_stage(stage, r.epoch, r.images, p.images);
+    p.run_remaining_seconds =
+        p.remaining_seconds + pace_.of_stages_after(stages_, static_cast<size_t>(state_.stage), data_.count);
     p.device_bytes = device_.bytes_in_use();
     p.device_bytes_peak = device_.bytes_peak();
     return p;
@@ -332,6 +328,7 @@ class Run {
   SavedState state_;
   std::optional<io::FoundCheckpoint> found_;
   std::vector<Warning> warnings_;
+  Pace pace_;
   Clock::time_point started_, status_written_ = {};
   bool taken_ = false;  ///< what was found is the state of a race's winner
   int64_t groups_ = 0;

@@ -33,7 +33,7 @@ struct RunProgress {
   int epochs = 0;
   bool epoch_finished = false;
   double elapsed_seconds = 0, remaining_seconds = 0, images_per_second = 0;  ///< remaining: of this stage
-  double run_remaining_seconds = 0;  ///< of all stages, as if they took as long an image as this epoch does
+  double run_remaining_seconds = 0;                                          ///< of all stages; see Pace in stages.h
   size_t device_bytes = 0, device_bytes_peak = 0;
   /// Candidates that an image keeps at the last level that has survivors; 0 without search.
   double survivors() const;

@@ -39,4 +39,31 @@ std::vector<PlannedStage> plan_stages(const RunConfig& config, int64_t images) {
   return stages;
 }
 
+void Pace::saw(Trainer::Stage kind, double seconds_an_image) { an_image_[kind] = now_ = seconds_an_image; }
+
+double Pace::seconds(const TrainConfig& config, int first, int last, double images) const {
+  double sum = 0;
+  for (int epoch = first; epoch < last; ++epoch) {
+    const auto known = an_image_.find(Trainer::stage_of(config, epoch));
+    sum += images * (known == an_image_.end() ? now_ : known->second);
+  }
+  return sum;
+}
+
+double Pace::of_stage(const PlannedStage& stage, int epoch, int64_t done, int64_t images) const {
+  return now_ * static_cast<double>(images - done) +
+         seconds(stage.config, epoch + 1, stage.epochs, static_cast<double>(images));
+}
+
+double Pace::of_stages_after(const std::vector<PlannedStage>& stages, size_t current, int64_t images) const {
+  double sum = 0;
+  for (size_t i = current + 1; i < stages.size(); ++i) {
+    // The stage after a race goes on where the best start stands.
+    const int first = stages[i - 1].race && !stages[i].race ? stages[i - 1].epochs : 0;
+    sum +=
+        seconds(stages[i].config, first, stages[i].epochs, static_cast<double>(images) / (stages[i].half > 0 ? 2 : 1));
+  }
+  return sum;
+}
+
 }  // namespace recon

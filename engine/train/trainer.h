@@ -66,7 +66,8 @@ class Trainer {
 
   /// What an epoch does with the poses, over which band (largest |k|, 1/D), and whether it searches z with them.
   enum class Stage { random, search, fixed };
-  Stage stage(int epoch) const;
+  static Stage stage_of(const TrainConfig& config, int epoch);
+  Stage stage(int epoch) const { return stage_of(config_, epoch); }
   double band(int epoch) const;
   bool searches_jointly(int epoch) const;
   /// The epoch that begins by refining poses without a grid; the number of epochs when none does.

@@ -5,6 +5,7 @@
 
 #include "engine/simulate/simulate.h"
 #include "engine/train/run_plan.h"
+#include "engine/train/stages.h"
 #include "io/strict_json.h"
 #include "tests/io/support.h"
 
@@ -260,4 +261,23 @@ TEST_CASE("Plan: the folder takes the disk that was planned, and time counts eve
     CHECK(file.file_size() <= disk.checkpoint);
     CHECK(file.file_size() > disk.checkpoint / 2);
   }
+}
+
+TEST_CASE("Plan: what is left takes as long as epochs of its kind took") {
+  RunConfig config;
+  TrainConfig stage;
+  stage.epochs = 6, stage.random_pose_epochs = 1, stage.search_epochs = 2, stage.starts = 2, stage.race_epochs = 1;
+  config.stages = {stage};
+  config.half_maps = true;
+  const auto stages = plan_stages(config, 100);  // two races of 2 epochs, 6 epochs, two half maps of 6
+  REQUIRE(stages.size() == 5);
+  Pace pace;
+  pace.saw(Trainer::Stage::random, 1);
+  CHECK(pace.of_stage(stages[0], 0, 40, 100) == 60 + 100);  // a search's pace is not known yet
+  pace.saw(Trainer::Stage::search, 10);
+  CHECK(pace.of_stage(stages[0], 1, 50, 100) == 500);
+  CHECK(pace.of_stages_after(stages, 1, 100) == (10 + 3 * 10) * 100 + 2 * 6 * 50 * 10);
+  pace.saw(Trainer::Stage::fixed, 2);
+  CHECK(pace.of_stages_after(stages, 0, 100) == (1 + 10) * 100 + (10 + 3 * 2) * 100 + 2 * 6 * 50 * 2);
+  CHECK(pace.of_stage(stages[2], 4, 100, 100) == 200);
 }
