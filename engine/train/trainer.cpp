@@ -80,13 +80,13 @@ void Trainer::set_latents(const std::vector<float>& z) {
   values.upload(z);
 }
 
-Trainer::Stage Trainer::stage(int epoch) const {
-  if (config_.poses == PoseMode::given) return Stage::fixed;
-  if (epoch < config_.random_pose_epochs) return Stage::random;
-  const int searched = epoch - config_.random_pose_epochs;
-  if (config_.search_epochs > 0 && searched >= config_.search_epochs) return Stage::fixed;
-  if (epoch < config_.latent_start_epoch) return Stage::search;
-  return searched % std::max(1, config_.search_every) == 0 ? Stage::search : Stage::fixed;
+Trainer::Stage Trainer::stage_of(const TrainConfig& config, int epoch) {
+  if (config.poses == PoseMode::given) return Stage::fixed;
+  if (epoch < config.random_pose_epochs) return Stage::random;
+  const int searched = epoch - config.random_pose_epochs;
+  if (config.search_epochs > 0 && searched >= config.search_epochs) return Stage::fixed;
+  if (epoch < config.latent_start_epoch) return Stage::search;
+  return searched % std::max(1, config.search_every) == 0 ? Stage::search : Stage::fixed;
 }
 
 double Trainer::band(int epoch) const {
