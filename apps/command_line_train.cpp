@@ -87,6 +87,9 @@ void add_search(CLI::App& app, TrainOptions& o) {
   add(app, "--polish N", s.polish_rounds,
       "after them, rounds in which poses leave the grid, each image against a map of the others")
       ->check(within(0, 1000));
+  app.add_flag("--draw-poses", s.drawn_poses,
+               "soft assignment: in all search epochs but the last, draw a pose by its probability among the last "
+               "level's candidates");
   add(app, "--macro-batch N", s.macro_batch, "images searched between refreshes of the lattice")->check(within(1, 1e9));
   add(app, "--joint-search N", s.joint_search_epochs,
       "in the first N search epochs after --latent-start, images look for pose and z together")

@@ -29,6 +29,7 @@ void pose_score(Device&, const PoseScore&);
 void pose_best(Device&, const PoseBest&);
 void pose_bound(Device&, const PoseBound&);
 void pose_reserve(Device&, const PoseReserve&);
+void pose_draw(Device&, const PoseDraw&);
 void pose_equations(Device&, const PoseEquations&);
 void pose_select(Device&, const PoseSelect&);
 void pose_expand(Device&, const PoseExpand&);

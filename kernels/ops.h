@@ -35,6 +35,7 @@ struct SumValues;
 struct SampleSlices;
 struct PoseScore;
 struct PoseBest;
+struct PoseDraw;
 struct PoseBound;
 struct PoseReserve;
 struct PoseEquations;
@@ -94,6 +95,7 @@ struct Ops {
   void (*sample_slices)(Device&, const SampleSlices&);
   void (*pose_score)(Device&, const PoseScore&);
   void (*pose_best)(Device&, const PoseBest&);
+  void (*pose_draw)(Device&, const PoseDraw&);
   void (*pose_bound)(Device&, const PoseBound&);
   void (*pose_reserve)(Device&, const PoseReserve&);
   void (*pose_equations)(Device&, const PoseEquations&);

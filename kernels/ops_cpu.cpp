@@ -57,6 +57,7 @@ const Ops& cpu_ops() {
       .sample_slices = cpu::sample_slices,
       .pose_score = cpu::pose_score,
       .pose_best = cpu::pose_best,
+      .pose_draw = cpu::pose_draw,
       .pose_bound = cpu::pose_bound,
       .pose_reserve = cpu::pose_reserve,
       .pose_equations = cpu::pose_equations,

@@ -49,6 +49,7 @@ const Ops* cuda_ops() {
       .sample_slices = cuda::sample_slices,
       .pose_score = cuda::pose_score,
       .pose_best = cuda::pose_best,
+      .pose_draw = cuda::pose_draw,
       .pose_bound = cuda::pose_bound,
       .pose_reserve = cuda::pose_reserve,
       .pose_equations = cuda::pose_equations,

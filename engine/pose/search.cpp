@@ -152,7 +152,7 @@ View<const int32_t> PoseSearch::image_of(int64_t images, int64_t rotations) {
 }
 
 void PoseSearch::run(SliceSource& source, SliceSource* exact, View<const float> images, View<const float> ctf,
-                     View<float> matrices, View<float> shifts, View<float> scores) {
+                     View<float> matrices, View<float> shifts, View<float> scores, const PoseLottery& lottery) {
   expect(images.cols == pixels_.size(), "search: images must hold all pixels");
   expect(source.shared() || images.rows <= config_.chunk_images, "search: per-image slices need one chunk a call");
   const View<const Pixel> band{pixels_.data, 1, level_pixels(0)};
@@ -165,12 +165,14 @@ void PoseSearch::run(SliceSource& source, SliceSource* exact, View<const float> 
     const int64_t count = std::min<int64_t>(config_.chunk_images, images.rows - first);
     run_chunk(source, exact, images.slice_rows(first, count), ctf.empty() ? ctf : ctf.slice_rows(first, count),
               matrices.slice_rows(first, count), shifts.slice_rows(first, count),
-              scores.empty() ? best_scores_.shaped(1, count) : View<float>{scores.data + first, 1, count});
+              scores.empty() ? best_scores_.shaped(1, count) : View<float>{scores.data + first, 1, count},
+              {lottery.images.empty() ? lottery.images : View<const int32_t>{lottery.images.data + first, 1, count},
+               lottery.seed, lottery.epoch});
   }
 }
 
 void PoseSearch::run_chunk(SliceSource& source, SliceSource* exact, View<const float> images, View<const float> ctf,
-                           View<float> matrices, View<float> shifts, View<float> best) {
+                           View<float> matrices, View<float> shifts, View<float> best, const PoseLottery& lottery) {
   const int64_t count = images.rows;
   PoseNodes nodes = base_.nodes(count, true);
   View<float> scores;
@@ -216,7 +218,9 @@ void PoseSearch::run_chunk(SliceSource& source, SliceSource* exact, View<const f
     if (level < config_.subdivisions) select_level(source, nodes, scores, images, ctf, level);
   }
   count_level(nodes, config_.subdivisions, count, false);
-  finish(exact, nodes, scores, images, ctf, matrices, shifts, best);
+  const Last last{.nodes = nodes, .scores = scores, .pixels = level_pixels(config_.subdivisions)};
+  finish(config_.finalists > 0 && exact ? score_finalists(*exact, last, images, ctf) : last, matrices, shifts, best,
+         lottery);
 }
 
 void PoseSearch::select_level(SliceSource& source, const PoseNodes& nodes, View<float> scores, View<const float> images,
@@ -234,46 +238,58 @@ void PoseSearch::select_level(SliceSource& source, const PoseNodes& nodes, View<
   count_level(nodes, level, count, true);
 }
 
-void PoseSearch::finish(SliceSource* exact, const PoseNodes& nodes, View<float> scores, View<const float> images,
-                        View<const float> ctf, View<float> matrices, View<float> shifts, View<float> lowest) {
-  const int64_t count = images.rows;
-  PoseBest best{.nodes = nodes,
-                .scores = scores,
+PoseSearch::Last PoseSearch::score_finalists(SliceSource& exact, const Last& last, View<const float> images,
+                                             View<const float> ctf) {
+  const int64_t count = images.rows, wanted = std::min(config_.finalists, config_.max_kept);
+  PoseKept finalists = kept(count);
+  // Lists of another width over the same memory: the first `wanted` places of each image.
+  finalists.rotations = kept_rotations_.shaped(count, wanted);
+  finalists.shifts = kept_shifts_.shaped(count, wanted);
+  finalists.scores = kept_scores_.shaped(count, wanted);
+  pose_select(
+      *device_,
+      PoseSelect{.nodes = last.nodes, .scores = last.scores, .kept = finalists, .per_rotation = config_.per_rotation});
+  const View<const Pixel> full{pixels_.data, 1, pixels_within(host_pixels_, config_.band_max)};
+  const Last out{.nodes = {.rotations = children_.rotations.shaped(count, wanted),
+                           .rotation_count = children_.rotation_count.shaped(1, count),
+                           .matrices = children_.matrices.shaped(count * wanted, 9),
+                           .active = children_.active.shaped(1, count * wanted),
+                           .shifts = children_.shifts.shaped(count, wanted),
+                           .shift_count = children_.shift_count.shaped(1, count),
+                           .shared = false},
+                 .scores = scores_.shaped(count, wanted * wanted),
+                 .pixels = full.cols};
+  pose_finalists(*device_, finalists, out.nodes, config_.base_level + config_.subdivisions);
+  const View<float> slices = slices_.shaped(count * wanted, full.cols);
+  exact.slices(full, out.nodes.matrices, out.nodes.active, image_of(count, wanted), slices);
+  pose_score(*device_, PoseScore{.nodes = out.nodes,
+                                 .slices = slices,
+                                 .images = images,
+                                 .ctf = ctf,
+                                 .pixels = full,
+                                 .scores = out.scores,
+                                 .side = side_,
+                                 .shift_unit_px = shift_unit_px()});
+  return out;
+}
+
+void PoseSearch::finish(const Last& last, View<float> matrices, View<float> shifts, View<float> lowest,
+                        const PoseLottery& lottery) {
+  PoseBest best{.nodes = last.nodes,
+                .scores = last.scores,
                 .matrices = matrices,
                 .shifts = shifts,
                 .best = lowest,
                 .shift_unit_px = shift_unit_px()};
-  if (config_.finalists > 0 && exact) {
-    PoseKept finalists = kept(count);
-    const int64_t wanted = std::min(config_.finalists, config_.max_kept);
-    // Lists of another width over the same memory: the first `wanted` places of each image.
-    finalists.rotations = kept_rotations_.shaped(count, wanted);
-    finalists.shifts = kept_shifts_.shaped(count, wanted);
-    finalists.scores = kept_scores_.shaped(count, wanted);
-    pose_select(*device_,
-                PoseSelect{.nodes = nodes, .scores = scores, .kept = finalists, .per_rotation = config_.per_rotation});
-    const View<const Pixel> full{pixels_.data, 1, pixels_within(host_pixels_, config_.band_max)};
-    PoseNodes lists{.rotations = children_.rotations.shaped(count, wanted),
-                    .rotation_count = children_.rotation_count.shaped(1, count),
-                    .matrices = children_.matrices.shaped(count * wanted, 9),
-                    .active = children_.active.shaped(1, count * wanted),
-                    .shifts = children_.shifts.shaped(count, wanted),
-                    .shift_count = children_.shift_count.shaped(1, count),
-                    .shared = false};
-    pose_finalists(*device_, finalists, lists, config_.base_level + config_.subdivisions);
-    const View<float> slices = slices_.shaped(count * wanted, full.cols);
-    exact->slices(full, lists.matrices, lists.active, image_of(count, wanted), slices);
-    best.nodes = lists;
-    best.scores = scores_.shaped(count, wanted * wanted);
-    pose_score(*device_, PoseScore{.nodes = lists,
-                                   .slices = slices,
-                                   .images = images,
-                                   .ctf = ctf,
-                                   .pixels = full,
-                                   .scores = scores_.shaped(count, wanted * wanted),
-                                   .side = side_,
-                                   .shift_unit_px = shift_unit_px()});
-  }
+  pose_best(*device_, best);
+  if (lottery.images.empty()) return;
+  pose_draw(*device_, PoseDraw{.scores = last.scores,
+                               .best = lowest,
+                               .image = lottery.images,
+                               .pixels = last.pixels,
+                               .seed = lottery.seed,
+                               .sub = lottery.epoch});
+  best.best = bounds_.shaped(1, last.scores.rows);  // a drawn score is nobody's error
   pose_best(*device_, best);
 }
 

@@ -46,6 +46,13 @@ struct SearchStatistics {
   void add(const SearchStatistics& other);
 };
 
+/// Poses drawn by their probability among the candidates of the last level, in place of the best one (PoseDraw).
+struct PoseLottery {
+  View<const int32_t> images;  ///< [1, B] numbers that the draws are functions of; empty: the best pose
+  uint64_t seed = 0;
+  uint32_t epoch = 0;
+};
+
 /// Finds the poses of images against slices of a source. Owns its candidate lists on the device: a search allocates
 /// nothing.
 class PoseSearch {
@@ -59,7 +66,7 @@ class PoseSearch {
   /// that an image's scores against two sources can be compared. `exact` scores the finalists (may be null when
   /// config.finalists = 0).
   void run(SliceSource& source, SliceSource* exact, View<const float> images, View<const float> ctf,
-           View<float> matrices, View<float> shifts, View<float> scores = {});
+           View<float> matrices, View<float> shifts, View<float> scores = {}, const PoseLottery& lottery = {});
 
   /// Exhaustive twin for tests: every rotation of the finest level against every shift of the finest level is out of
   /// reach, so this scores all candidates of `level` at the full band.
@@ -91,7 +98,7 @@ class PoseSearch {
   PoseKept kept(int64_t images) const;
   float shift_unit_px() const;
   void run_chunk(SliceSource& source, SliceSource* exact, View<const float> images, View<const float> ctf,
-                 View<float> matrices, View<float> shifts, View<float> best);
+                 View<float> matrices, View<float> shifts, View<float> best, const PoseLottery& lottery);
   void start_reserve();
   void refresh_reserve(SliceSource& source);
   View<float> moved_slices(int level) const;
@@ -99,8 +106,15 @@ class PoseSearch {
                   View<const float> ctf, int level);
   void select_level(SliceSource& source, const PoseNodes& nodes, View<float> scores, View<const float> images,
                     View<const float> ctf, int level);
-  void finish(SliceSource* exact, const PoseNodes& nodes, View<float> scores, View<const float> images,
-              View<const float> ctf, View<float> matrices, View<float> shifts, View<float> lowest);
+  /// What is scored last: candidates, their scores and over how many pixels.
+  struct Last {
+    PoseNodes nodes;
+    View<float> scores;
+    int64_t pixels = 0;
+  };
+  Last score_finalists(SliceSource& exact, const Last& last, View<const float> images, View<const float> ctf);
+  void finish(const Last& last, View<float> matrices, View<float> shifts, View<float> lowest,
+              const PoseLottery& lottery);
   void count_level(const PoseNodes& nodes, int level, int64_t images, bool selected);
   View<const int32_t> image_of(int64_t images, int64_t rotations);
 

@@ -47,6 +47,9 @@ struct TrainConfig {
   /// network as it is, before it trains on the image. Clean images gain by it; noise holds a pose where it was, as the
   /// network has seen it there.
   int pose_steps = 0;
+  /// Soft assignment: in all search epochs but the last, an image's pose is drawn by its probability among the
+  /// candidates of the last level, in place of the best one.
+  bool drawn_poses = false;
   int macro_batch = 100;     ///< images searched between refreshes of the lattice
   double band_start = 0;     ///< largest |k| that the first search epochs use, 1/D; 0: no limit. The rest of
   int band_hold_epochs = 0;  ///< the band is let in after so many search epochs at band_start,

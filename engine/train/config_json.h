@@ -33,12 +33,13 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ModelConfig, side, latent, sourc
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SearchConfig, base_level, subdivisions, shift_extent_px, shift_grid, band_min,
                                    band_max, band_steps, max_kept, bound, per_rotation, overlapping_shifts, finalists,
                                    chunk_images)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TrainConfig, model, poses, epochs, batch, learning_rate, encoder_learning_rate,
-                                   latent_learning_rate, final_learning_rate, average_steps, kl_weight,
-                                   latent_start_epoch, linear_latents, kl_warmup_epochs, noise, train_band, search,
-                                   source, random_pose_epochs, search_epochs, search_every, polish_rounds, pose_steps,
-                                   macro_batch, band_start, band_hold_epochs, band_epochs, lattice_bins,
-                                   joint_search_epochs, joint_bins, starts, race_epochs, seed)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(TrainConfig, model, poses, epochs, batch, learning_rate,
+                                                encoder_learning_rate, latent_learning_rate, final_learning_rate,
+                                                average_steps, kl_weight, latent_start_epoch, linear_latents,
+                                                kl_warmup_epochs, noise, train_band, search, source, random_pose_epochs,
+                                                search_epochs, search_every, polish_rounds, pose_steps, drawn_poses,
+                                                macro_batch, band_start, band_hold_epochs, band_epochs, lattice_bins,
+                                                joint_search_epochs, joint_bins, starts, race_epochs, seed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PreparationConfig, window, window_inner, window_outer, invert, ctf,
                                                 band, half_precision)
 

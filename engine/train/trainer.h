@@ -95,6 +95,7 @@ class Trainer {
  private:
   struct Step;  // a recorded tape for one (batch size, band, whether the latents move)
   bool steps_poses(int epoch) const;
+  bool draws_poses(int epoch) const;
   double search_band(int epoch) const;
   void begin_epoch();
   void end_epoch();

@@ -26,6 +26,12 @@ double Trainer::search_band(int epoch) const {
   return config_.search.band_max > 0 ? std::min(config_.search.band_max, limit) : limit;
 }
 
+bool Trainer::draws_poses(int epoch) const {
+  bool searches_again = false;
+  for (int later = epoch + 1; later < config_.epochs; ++later) searches_again |= stage(later) == Stage::search;
+  return config_.drawn_poses && searches_again;
+}
+
 /// What slices are compared with.
 struct Trainer::SearchInput {
   Buffer<int32_t> rows;       ///< [1, B] images
@@ -172,7 +178,9 @@ void Trainer::search_images(SliceSource& source, const std::vector<int32_t>& ima
   // Finalists are scored exactly with the decoder itself; with a latent the lattice's own z stands in for the image's.
   ExactSource exact(*model_);
   search_->run(source, config_.source == SourceMode::lattice && config_.model.latent == 0 ? &exact : nullptr,
-               input.pixels.view(), input.ctf.view(), matrices.view(), shifts.view());
+               input.pixels.view(), input.ctf.view(), matrices.view(), shifts.view(), {},
+               draws_poses(epoch_) ? PoseLottery{input.rows.view(), config_.seed, static_cast<uint32_t>(epoch_)}
+                                   : PoseLottery{});
   scatter_rows(d, ScatterRows{.from = matrices.view(), .rows = input.rows.view(), .to = matrices_.view()});
   scatter_rows(d, ScatterRows{.from = shifts.view(), .rows = input.rows.view(), .to = shifts_.view()});
 }

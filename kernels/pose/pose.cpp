@@ -36,6 +36,12 @@ void pose_best(Device& device, const PoseBest& a) {
   device.ops().pose_best(device, a);
 }
 
+void pose_draw(Device& device, const PoseDraw& a) {
+  expect(a.best.size() == a.scores.rows && a.image.size() == a.scores.rows, "pose_draw: one best and number an image");
+  expect(a.pixels > 0, "pose_draw: scores are sums over at least a pixel");
+  device.ops().pose_draw(device, a);
+}
+
 void pose_bound(Device& device, const PoseBound& a) {
   const int64_t images = a.images.rows;
   expect(a.slices.rows == images && a.slices.cols == a.pixels.size() && a.images.cols >= a.slices.cols,

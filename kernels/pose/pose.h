@@ -55,6 +55,18 @@ struct PoseBest {
   float shift_unit_px = 0;
 };
 
+/// Soft assignment by the Gumbel trick: scores[b, i] += 2 σ² ln(−ln u), σ² = best[b]/pixels the noise in a pixel and u
+/// uniform in (0, 1), a function of seed, image[b], sub and i. The least of an image's scores then is candidate i's
+/// with its posterior probability, ∝ exp(−score/2σ²) (paper eq. 3, all candidates as likely before). +infinity stays.
+struct PoseDraw {
+  View<float> scores;         ///< [B, R·T]
+  View<const float> best;     ///< [1, B] the least score
+  View<const int32_t> image;  ///< [1, B]
+  int64_t pixels = 0;         ///< that scores are sums over
+  uint64_t seed = 0;
+  uint32_t sub = 0;  ///< an epoch
+};
+
 /// bound[b] = squared error of slice b and image b moved by shifts[b], over all given pixels: the upper bound of
 /// Algorithm 1.
 struct PoseBound {
@@ -142,6 +154,7 @@ struct PoseCount {
 
 void pose_score(Device& device, const PoseScore& args);
 void pose_best(Device& device, const PoseBest& args);
+void pose_draw(Device& device, const PoseDraw& args);
 void pose_bound(Device& device, const PoseBound& args);
 void pose_reserve(Device& device, const PoseReserve& args);
 void pose_equations(Device& device, const PoseEquations& args);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/cpu.h"
+#include "kernels/pose/draw.h"
 #include "kernels/pose/grid.h"
 #include "kernels/pose/pose_tally.h"
 #include "kernels/runtime/vector_math.h"
@@ -229,6 +230,15 @@ void pose_best(Device&, const PoseBest& a) {
     a.shifts(b, 1) = static_cast<float>(shift.y) * a.shift_unit_px;
     a.best[b] = scores[index];
   }
+}
+
+void pose_draw(Device& device, const PoseDraw& a) {
+  device.threads().run(a.scores.rows, [&](int64_t b, int) {
+    float* scores = a.scores.row(b);
+    const float scale = 2 * a.best[b] / static_cast<float>(a.pixels);
+    for (int64_t i = 0; i < a.scores.cols; ++i)
+      if (scores[i] < infinity) scores[i] += scale * negative_gumbel(a.seed, a.sub, a.image[b], i);
+  });
 }
 
 void pose_bound(Device& device, const PoseBound& a) {

@@ -69,12 +69,14 @@ Dataset opposite_structures(Device& device, Placement placement = Placement::dev
 
 namespace {
 
-/// Every paradigm, and given poses that step against the network at each image's z.
+/// Every paradigm, given poses that step against the network at each image's z, and poses that are drawn.
 std::vector<TrainConfig> every_paradigm() {
   std::vector<TrainConfig> all;
   for (const auto& [poses, source] : paradigms) all.push_back(config_for(poses, source));
   all.push_back(config_for(PoseMode::given, LatentSource::table));
   all.back().pose_steps = 1, all.back().latent_start_epoch = 0;
+  all.push_back(config_for(PoseMode::search, LatentSource::none));
+  all.back().drawn_poses = true;
   return all;
 }
 

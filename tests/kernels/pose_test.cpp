@@ -297,6 +297,40 @@ TEST_CASE("Pose expansion lists every child once, with its matrix, and marks the
   }
 }
 
+// 20,000 images of the same four scores: shares within 5 standard deviations of the posterior's.
+TEST_CASE("Drawn poses: a candidate's share is its posterior probability, and the same bits are drawn again") {
+  const auto device = test_device(2);
+  const int64_t images = 20000, pixels = 50;
+  const float infinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> one = {103, 100, 101, infinity, 108};  // sigma^2 = 100/50
+  std::vector<float> host;
+  std::vector<int32_t> numbers;
+  for (int32_t i = 0; i < images; ++i) host.insert(host.end(), one.begin(), one.end()), numbers.push_back(7 * i);
+  const Buffer<float> best = on_device(*device, std::vector<float>(size_t(images), 100.0f));
+  const Buffer<int32_t> image = on_device(*device, numbers);
+  const auto draw = [&](uint32_t epoch) {
+    const Buffer<float> scores = on_device(*device, host, images, 5);
+    pose_draw(*device, PoseDraw{.scores = scores.view(),
+                                .best = best.view(),
+                                .image = image.view(),
+                                .pixels = pixels,
+                                .seed = 3,
+                                .sub = epoch});
+    return scores.download();
+  };
+  const auto drawn = draw(1);
+  CHECK(draw(1) == drawn);
+  CHECK(draw(2) != drawn);
+  double shares[5] = {}, total = 0;
+  for (int64_t i = 0; i < images; ++i)
+    shares[std::min_element(drawn.begin() + 5 * i, drawn.begin() + 5 * i + 5) - (drawn.begin() + 5 * i)] += 1;
+  for (const float score : one) total += std::exp(-(double(score) - 100) / 4);
+  for (size_t c = 0; c < 5; ++c) {
+    const double p = std::exp(-(double(one[c]) - 100) / 4) / total;
+    CHECK(std::abs(shares[c] / double(images) - p) <= 5 * std::sqrt(p * (1 - p) / double(images)));
+  }
+}
+
 TEST_CASE("The best pose is the least score's matrix and shift") {
   const auto device = test_device(1);
   for (uint64_t number = 0; number < shapes(40); ++number) {

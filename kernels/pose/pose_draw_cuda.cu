@@ -1,0 +1,33 @@
+// Gumbel numbers added to the scores of a level, a thread four candidates, which share a call of Philox. Floor: 8 bytes
+// a candidate; some 60 integer and 10 special operations stand beside them, so arithmetic and memory take about as
+// long.
+#include <limits>
+
+#include "kernels/cuda.h"
+#include "kernels/device/pointwise.h"
+#include "kernels/pose/draw.h"
+#include "kernels/pose/pose.h"
+
+namespace recon::cuda {
+namespace {
+
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
+RECON_KERNEL(256)
+pose_draw_kernel(PoseDraw a) {
+  for (int64_t b = first_row(); b < a.scores.rows; b += row_step()) {
+    float* scores = a.scores.row(b);
+    const float scale = 2 * a.best[b] / static_cast<float>(a.pixels);
+    const int64_t first = 4 * grid_thread();
+    for (int64_t i = first; i < first + 4 && i < a.scores.cols; ++i)
+      if (scores[i] < infinity) scores[i] += scale * negative_gumbel(a.seed, a.sub, a.image[b], i);
+  }
+}
+
+}  // namespace
+
+void pose_draw(Device& device, const PoseDraw& a) {
+  launch(queue_of(device), "pose_draw", over_matrix(a.scores.rows, (a.scores.cols + 3) / 4), pose_draw_kernel, a);
+}
+
+}  // namespace recon::cuda
