@@ -13,27 +13,13 @@
 namespace recon::apps {
 namespace {
 
-/// The table whose poses count: the particles', or those of --poses.
 io::ParticleTable with_poses(const BackprojectCommand& options) {
   io::LoadOptions load = options.load;
   load.ignore_ctf = options.no_ctf;
   io::ParticleTable particles = load_for_engine(options.particles, load);
   print_warnings(particles.warnings, options.common.json);
-  if (!options.poses.empty()) {
-    io::LoadOptions metadata = options.load;
-    metadata.metadata_only = true;
-    const auto other = io::load_particles(options.poses, metadata);
-    if (other.size() != particles.size())
-      throw io::InputError({.file = options.poses,
-                            .value = std::to_string(other.size()) + " rows",
-                            .problem = "not one row an image (" + std::to_string(particles.size()) + ")",
-                            .repair = "give the file that was made from the same particles"});
-    particles.has_poses = other.has_poses;
-    particles.euler_deg = other.euler_deg;
-    particles.shift_px = other.shift_px;
-  }
   if (!particles.has_poses)
-    throw io::InputError({.file = options.poses.empty() ? options.particles : options.poses,
+    throw io::InputError({.file = options.particles,
                           .field = "_rlnAngleRot",
                           .problem = "the file has no poses",
                           .repair = "give --poses, or run reconstruct train first"});

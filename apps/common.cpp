@@ -195,6 +195,12 @@ io::ParticleTable load_for_engine(const std::string& path, const io::LoadOptions
   return particles;
 }
 
+const char* contrast_name(int sign) {
+  return sign < 0   ? "particles darker than their surroundings"
+         : sign > 0 ? "particles brighter than their surroundings"
+                    : "unknown";
+}
+
 std::string numbered(const std::string& prefix, size_t number, const std::string& suffix) {
   std::string digits = std::to_string(number);
   if (digits.size() < 3) digits.insert(0, 3 - digits.size(), '0');

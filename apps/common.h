@@ -72,6 +72,9 @@ std::vector<double> shell_frequencies(int side);
 /// Loads particles for a computation on their images: an even box. Throws as io::load_particles.
 io::ParticleTable load_for_engine(const std::string& path, const io::LoadOptions& options);
 
+/// What a file says of its images' contrast (io::ParticleTable::contrast_sign).
+const char* contrast_name(int sign);
+
 /// vol_007.mrc
 std::string numbered(const std::string& prefix, size_t number, const std::string& suffix);
 

@@ -73,14 +73,13 @@ int run_volumes(const VolumesOptions& options);
 struct EncodeOptions {
   CommonOptions common;
   std::string run, particles, output = "z.npy", log_variances;
-  std::string datadir;
-  std::optional<double> pixel_size_angstrom;
+  io::LoadOptions load;  ///< what is given in place of the run's own
 };
 int run_encode(const EncodeOptions& options);
 
 struct BackprojectCommand {
   CommonOptions common;
-  std::string particles, output, poses;
+  std::string particles, output;
   io::LoadOptions load;
   PreparationConfig preparation = {.window = false};
   bool no_ctf = false, no_filter = false;

@@ -36,6 +36,7 @@ struct ImageRef {
 
 /// Open stacks, shared by the copies of a table; hands out files to any thread and keeps a bounded number open.
 class StackPool;
+class CsTable;
 
 /// The particles of a data set: where the images are and what is known of each. Vectors of absent things are empty.
 struct ParticleTable {
@@ -49,7 +50,9 @@ struct ParticleTable {
   std::vector<std::array<double, 2>> shift_px;   ///< x, y to apply to the image to centre it (RELION's origin)
   std::vector<int> half_set;                     ///< 1 or 2
   std::vector<std::string> warnings;
-  StarDocument source;  ///< empty for a bare stack
+  StarDocument source;                ///< empty for a bare stack and for a .cs file
+  std::shared_ptr<const CsTable> cs;  ///< of a .cs file, passthrough fields included
+  int contrast_sign = 0;  ///< blob/sign of a .cs: -1 particles darker than their surroundings, 1 brighter, 0 unknown
   std::shared_ptr<StackPool> stacks;
 
   int64_t size() const { return static_cast<int64_t>(images.size()); }
@@ -60,6 +63,12 @@ struct LoadOptions {
   /// What the user says overrules the file.
   std::optional<double> pixel_size_angstrom = {}, amplitude_contrast = {}, voltage_kv = {};
   std::optional<double> spherical_aberration_mm = {};
+  std::vector<std::string> passthrough = {};  ///< .cs: files whose fields are joined by uid
+  std::string poses = {};                     ///< .pkl, .npy, .star or .cs with a pose for every image, row by row
+  std::string ctf = {};                       ///< .pkl or .npy with a CTF for every image, row by row
+  std::string subset = {};                    ///< .pkl or .npy: the images to keep, counted from 0
+  /// Extent of the box, A: over the side it is the pixel size, where none is given. Set by the loader from `ctf`.
+  std::optional<double> box_angstrom = {};
   bool allow_missing_ctf = true;  ///< false: a file without CTF columns is an error
   bool ignore_ctf = false;        ///< read as if there were no CTF columns
   bool alternate_halves = false;  ///< half sets are odd and even images, whatever _rlnRandomSubset says
@@ -67,12 +76,20 @@ struct LoadOptions {
   MrcOptions mrc = {};
 };
 
-/// Loads a RELION 3.0, 3.1, 4 or 5 particle STAR file, or a bare .mrcs/.mrc stack (then without poses and CTF). Every
-/// stack is opened and every index checked against it. Throws InputError (65, 66) naming line, column and value.
+/// Loads a RELION 3.0, 3.1, 4 or 5 particle STAR file, a cryoSPARC .cs file, or a bare .mrcs/.mrc stack (then without
+/// poses and CTF), with what the options' files add. Every stack is opened and every index checked against it. Throws
+/// InputError (65, 66) naming line, column and value.
 ParticleTable load_particles(const std::string& path, const LoadOptions& options = {});
 
 /// The same from a parsed document; its name() is where relative paths start from.
 ParticleTable load_particles(StarDocument document, const LoadOptions& options = {});
+
+/// The given rows of a table in the given order, its source document or .cs fields included.
+ParticleTable take_particles(const ParticleTable& table, std::span<const int64_t> rows);
+
+/// Rows to keep, from 0: a list of numbers, or of a yes or no for each of `count` rows, in a .npy or .pkl file. Throws
+/// InputError for one that is not there or stands twice, or if nothing is left.
+std::vector<int64_t> read_subset(const std::string& path, int64_t count);
 
 /// Images first .. first+count-1, out: [count, side, side]. Runs of neighbours in a stack are read in one piece.
 /// Thread-safe. Throws InputError (65) naming file and image for a NaN or infinite pixel or a stack that changed,
@@ -88,12 +105,20 @@ using ExtraColumn = std::pair<std::string, std::vector<double>>;
 /// Writes the table's STAR file again with the given poses: every block, column and cell of the input stays as it is,
 /// the pose columns are replaced or added (origins in Å where the file has an optics table, else in pixels), and image
 /// names that were found neither as an absolute path nor under the current folder get the absolute path, so that they
-/// are found from `path` too. A bare stack gets a new RELION 3.1 file. `euler_deg` [n] rot, tilt, psi; `shift_px` [n].
-/// Throws std::invalid_argument for wrong sizes or numbers that are not finite, IoError as AtomicFile.
+/// are found from `path` too. A bare stack and a .cs table get a new RELION 3.1 file, with CTF and half sets.
+/// `euler_deg` [n] rot, tilt, psi; `shift_px` [n]; both empty: the poses stay as they are. Throws std::invalid_argument
+/// for wrong sizes or numbers that are not finite, IoError as AtomicFile.
 void write_particles_star(const std::string& path, const ParticleTable& table,
                           std::span<const std::array<double, 3>> euler_deg,
                           std::span<const std::array<double, 2>> shift_px,
                           const std::vector<ExtraColumn>& extra_columns = {});
+
+/// Writes a cryoSPARC .cs file: the table's own fields (of a table that was no .cs: uid, blob/* and ctf/*), with
+/// alignments3D/{pose,shift,psize_A} replaced or added unless the poses are empty. Throws as write_particles_star.
+void write_particles_cs(const std::string& path, const ParticleTable& table,
+                        std::span<const std::array<double, 3>> euler_deg,
+                        std::span<const std::array<double, 2>> shift_px,
+                        const std::vector<ExtraColumn>& extra_columns = {});
 
 /// Writes a RELION 3.1 STAR file for images 1..n of one stack. Empty spans leave their columns out; particles of
 /// different voltage, Cs or amplitude contrast get optics groups of their own. Throws as write_particles_star.
