@@ -284,8 +284,9 @@ TEST_CASE("particles that disagree with their stacks are refused") {
         "rename the "
         "file to .mrcs if it is a stack");
   CHECK(message(dir / "p.cs") ==
-        "65 DIR/p.cs: cryoSPARC .cs files are not readable yet; repair: convert it to STAR with pyem's csparc2star.py");
-  CHECK(message(dir / "p.txt") == "65 DIR/p.txt: not a particle file by its name; repair: give a .star or .mrcs file");
+        "65 DIR/p.cs: byte 0: not a .npy file: too short for its header; repair: write it again with numpy.save");
+  CHECK(message(dir / "p.txt") ==
+        "65 DIR/p.txt: not a particle file by its name; repair: give a .star, .cs or .mrcs file");
   CHECK(message(dir / "gone.star") ==
         "66 DIR/gone.star: cannot be opened: No such file or directory; repair: check the path");
   std::filesystem::create_directories(dir / "d.mrcs");
