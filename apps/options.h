@@ -135,6 +135,18 @@ struct FileOptions {
 int run_info(const FileOptions& options);
 int run_validate(const FileOptions& options);
 
+struct SelectOptions {
+  bool json = false;
+  std::string input, output, latents, labels, index_file;
+  io::LoadOptions load;
+  std::vector<std::string> ranges, lassos;  ///< three words each: column, low, high; column, column, corners
+  std::vector<int64_t> clusters, images;    ///< labels, from 0; rows, from 1
+  std::optional<int> kmeans;
+  uint64_t seed = 0;  ///< of k-means
+  bool invert = false;
+};
+int run_select(const SelectOptions& options);
+
 struct BenchOptions {
   CommonOptions common;
   std::string operation, variant;  ///< parts of names; empty: all

@@ -224,8 +224,7 @@ void warn_of_ignored_fields(const CsSource& cs, ParticleTable& table) {
 
 }  // namespace
 
-ParticleTable load_cs_particles(const std::string& path, const LoadOptions& options) {
-  CsTable read = read_cs(path);
+ParticleTable load_cs_particles(CsTable read, const std::string& path, const LoadOptions& options) {
   for (const std::string& other : options.passthrough) read.join(read_cs(other), path, other);
   if (read.rows() == 0)
     throw InputError({.file = path, .problem = "the table has no rows", .repair = "give a file with particles"});

@@ -81,8 +81,8 @@ void write_particles_cs(const std::string& path, const ParticleTable& table,
   CsTable out = table.cs ? *table.cs : CsTable(table.size());
   if (!table.cs) {
     set_images(table, out);
-    if (table.has_ctf) set_ctf(table, out);
   }
+  if (table.has_ctf && (!table.cs || table.ctf_replaced)) set_ctf(table, out);
   if (!euler_deg.empty()) set_alignments(table, euler_deg, shift_px, out);
   if (!table.cs && table.has_half_sets) {
     std::vector<int64_t> split;

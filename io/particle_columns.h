@@ -83,8 +83,8 @@ void settle_pixel_size(const std::string& file, const LoadOptions& options, doub
 /// Warnings of poses that are all the same, may be radians, or lie far off.
 void warn_of_odd_poses(ParticleTable& table);
 
-/// Particles of a cryoSPARC table.
-ParticleTable load_cs_particles(const std::string& path, const LoadOptions& options);
+/// Particles of a cryoSPARC table that was read from `path`.
+ParticleTable load_cs_particles(CsTable table, const std::string& path, const LoadOptions& options);
 
 /// CTF rows as cryoDRGN keeps them: box (pixels), pixel size (A), defocus U and V (A), angle (degrees), voltage (kV),
 /// Cs (mm), amplitude contrast, phase shift (degrees).

@@ -128,7 +128,7 @@ void apply_pose_file(const LoadOptions& options, ParticleTable& table) {
     else
       set_pose_matrices(options.poses, arrays, table);
   }
-  table.has_poses = true;
+  table.has_poses = table.poses_replaced = true;
   warn_of_odd_poses(table);
 }
 
@@ -172,7 +172,7 @@ void apply_ctf_file(CtfFile file, const LoadOptions& options, ParticleTable& tab
     ctf.amplitude_contrast = static_cast<float>(options.amplitude_contrast.value_or(ctf.amplitude_contrast));
   }
   table.ctf = std::move(file.ctf);
-  table.has_ctf = true;
+  table.has_ctf = table.ctf_replaced = true;
 }
 
 std::vector<int64_t> read_subset(const std::string& path, int64_t count) {

@@ -190,7 +190,7 @@ namespace {
 
 ParticleTable load_by_name(const std::string& path, const LoadOptions& options) {
   if (path.ends_with(".star")) return load_particles(StarDocument::parse(path), options);
-  if (path.ends_with(".cs")) return load_cs_particles(path, options);
+  if (path.ends_with(".cs")) return load_cs_particles(read_cs(path), path, options);
   if (path.ends_with(".mrcs") || path.ends_with(".mrc") || path.ends_with(".st")) return load_stack(path, options);
   (void)FileSource(path);  // a file that is missing is reported as missing
   throw InputError(
@@ -222,6 +222,12 @@ ParticleTable load_particles(const std::string& path, const LoadOptions& options
   if (ctf) apply_ctf_file(std::move(*ctf), options, table);
   if (!options.poses.empty()) apply_pose_file(options, table);
   return options.subset.empty() ? table : take_particles(table, read_subset(options.subset, table.size()));
+}
+
+std::optional<std::vector<double>> particle_column(const StarDocument& document, const std::string& label) {
+  const ParticleColumns columns(document);
+  if (!columns.has(label)) return std::nullopt;
+  return columns.numbers(label);
 }
 
 namespace {

@@ -49,6 +49,8 @@ struct ParticleTable {
   std::vector<std::array<double, 3>> euler_deg;  ///< rot, tilt, psi (RELION's ZYZ)
   std::vector<std::array<double, 2>> shift_px;   ///< x, y to apply to the image to centre it (RELION's origin)
   std::vector<int> half_set;                     ///< 1 or 2
+  /// Poses or CTF come from elsewhere than the particle file: its own are overwritten when the table is written.
+  bool poses_replaced = false, ctf_replaced = false;
   std::vector<std::string> warnings;
   StarDocument source;                ///< empty for a bare stack and for a .cs file
   std::shared_ptr<const CsTable> cs;  ///< of a .cs file, passthrough fields included
@@ -83,6 +85,10 @@ ParticleTable load_particles(const std::string& path, const LoadOptions& options
 
 /// The same from a parsed document; its name() is where relative paths start from.
 ParticleTable load_particles(StarDocument document, const LoadOptions& options = {});
+
+/// A column of a document's particle table as numbers, or of its optics table by group; nothing without the column.
+/// Throws InputError for a cell that is no finite number.
+std::optional<std::vector<double>> particle_column(const StarDocument& document, const std::string& label);
 
 /// The given rows of a table in the given order, its source document or .cs fields included.
 ParticleTable take_particles(const ParticleTable& table, std::span<const int64_t> rows);
@@ -119,6 +125,12 @@ void write_particles_cs(const std::string& path, const ParticleTable& table,
                         std::span<const std::array<double, 3>> euler_deg,
                         std::span<const std::array<double, 2>> shift_px,
                         const std::vector<ExtraColumn>& extra_columns = {});
+
+/// Writes the table to a .star or .cs file, by its name, with every column or field of the particle file as it is; what
+/// the table says otherwise (poses, CTF) is replaced, the extra columns are added (`_cdrgnZ1` in a .cs: `cdrgn/z1`).
+/// Throws InputError (64) for another kind of file, else as write_particles_star.
+void write_particles(const std::string& path, const ParticleTable& table,
+                     const std::vector<ExtraColumn>& extra_columns = {});
 
 /// Writes a RELION 3.1 STAR file for images 1..n of one stack. Empty spans leave their columns out; particles of
 /// different voltage, Cs or amplitude contrast get optics groups of their own. Throws as write_particles_star.

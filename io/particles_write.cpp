@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "io/atomic_file.h"
+#include "io/error.h"
 #include "io/particle_columns.h"
 #include "io/particles.h"
 
@@ -140,6 +141,21 @@ void add_ctf_cells(SimpleStar& star, const Ctf& ctf) {
   star.cell(fixed(ctf.scale));
 }
 
+void set_ctf_columns(StarLoop& loop, const std::vector<Ctf>& ctf) {
+  const auto set = [&](const char* label, const auto& value) {
+    std::vector<std::string> cells;
+    for (const Ctf& one : ctf) cells.push_back(fixed(value(one)));
+    loop.set_column(label, std::move(cells));
+  };
+  set("_rlnDefocusU", [](const Ctf& c) { return c.defocus_u_angstrom; });
+  set("_rlnDefocusV", [](const Ctf& c) { return c.defocus_v_angstrom; });
+  set("_rlnDefocusAngle", [](const Ctf& c) { return c.defocus_angle_rad * kDegreesPerRadian; });
+  set("_rlnPhaseShift", [](const Ctf& c) { return c.phase_shift_rad * kDegreesPerRadian; });
+  set("_rlnVoltage", [](const Ctf& c) { return c.voltage_kv; });
+  set("_rlnSphericalAberration", [](const Ctf& c) { return c.spherical_aberration_mm; });
+  set("_rlnAmplitudeContrast", [](const Ctf& c) { return c.amplitude_contrast; });
+}
+
 /// Columns of a new file; empty ones are left out.
 struct NewRows {
   std::vector<std::string> names;  ///< images
@@ -196,12 +212,30 @@ void write_particles_star(const std::string& path, const ParticleTable& table,
   StarLoop& loop = particle_loop(document);
   make_names_findable(loop, table);
   if (!euler_deg.empty()) set_poses(loop, document.find("optics") != nullptr, table, euler_deg, shift_px);
+  if (table.ctf_replaced) set_ctf_columns(loop, table.ctf);
   for (const auto& [label, values] : extra_columns) {
     std::vector<std::string> cells;
     for (const double value : values) cells.push_back(general(value));
     loop.set_column(label, std::move(cells));
   }
   document.write(path);
+}
+
+void write_particles(const std::string& path, const ParticleTable& table,
+                     const std::vector<ExtraColumn>& extra_columns) {
+  const bool star = path.ends_with(".star");
+  if (!star && !path.ends_with(".cs"))
+    throw InputError(
+        {.file = path, .problem = "not a particle file by its name", .repair = "write to a .star or .cs file"}, usage);
+  const bool as_they_are = !table.poses_replaced && (star ? !table.source.empty() : table.cs != nullptr);
+  const bool none = as_they_are || !table.has_poses;
+  const std::span<const std::array<double, 3>> euler = none ? decltype(euler){} : table.euler_deg;
+  const std::span<const std::array<double, 2>> shift = none ? decltype(shift){} : table.shift_px;
+  if (star) return write_particles_star(path, table, euler, shift, extra_columns);
+  std::vector<ExtraColumn> fields = extra_columns;
+  for (auto& [label, values] : fields)
+    if (label.starts_with("_cdrgnZ")) label = "cdrgn/z" + label.substr(7);
+  write_particles_cs(path, table, euler, shift, fields);
 }
 
 void write_simple_star(const std::string& path, const std::string& stack_name, int64_t n, int side,
