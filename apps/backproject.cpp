@@ -1,7 +1,6 @@
 #include "engine/backproject/backproject.h"
 
 #include <cmath>
-#include <cstdio>
 #include <numeric>
 
 #include "apps/options.h"
@@ -61,17 +60,6 @@ BackprojectResult reconstruct_from(Device& device, const io::ParticleTable& part
   return reconstruction.finish();
 }
 
-void write_fsc_text(const std::string& path, std::span<const double> curve, int side, double pixel_size) {
-  std::string text = "# shell  frequency_1/A  resolution_A  fsc\n";
-  for (size_t i = 0; i < curve.size(); ++i) {
-    char line[100];
-    const double frequency = static_cast<double>(i + 1) / (side * pixel_size);
-    std::snprintf(line, sizeof line, "%4zu  %.6f  %9.3f  %.6f\n", i + 1, frequency, 1 / frequency, curve[i]);
-    text += line;
-  }
-  io::write_file(path, text);
-}
-
 }  // namespace
 
 int run_backproject(const BackprojectCommand& given) {
@@ -94,7 +82,7 @@ int run_backproject(const BackprojectCommand& given) {
   Json result = {{"map", options.output + "/backproject.mrc"}, {"images", data.count}, {"ctf", !data.ctf.empty()}};
   result.update(fsc_result(maps.fsc, data.side, data.pixel_size_angstrom));
   io::write_file(options.output + "/fsc.json", io::json_text(result, 1) + "\n");
-  write_fsc_text(options.output + "/fsc.txt", maps.fsc, data.side, data.pixel_size_angstrom);
+  write_fsc_file(options.output + "/fsc.txt", maps.fsc, data.side, data.pixel_size_angstrom);
   print_result(result, options.common.json);
   return io::ok;
 }

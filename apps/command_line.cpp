@@ -156,6 +156,7 @@ void add_compare(CommandLine& line) {
         ->expected(2)
         ->excludes(align);
     add(*app, "--aligned FILE", o->aligned_output, "write the moved A [not written]");
+    add(*app, "-o,--output FILE", o->output, "write the curve: .xml as EMDB takes it, else a table [not written]");
     add_mask(*app, o->mask);
     add_common(*app, o->common);
   }

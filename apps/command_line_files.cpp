@@ -46,6 +46,56 @@ void add_select(CommandLine& line) {
       "must hold together.");
 }
 
+void add_convert(CommandLine& line) {
+  auto [app, o] = line.command<ConvertOptions>(
+      line.app, "convert", "Particles between STAR, .cs and .npy; a map's hand, sign and pixel size", run_convert,
+      &ConvertOptions::json);
+  add(*app, "INPUT", o->input, "particles .star, .cs or .mrcs, a run's folder, or a map or stack .mrc")->required();
+  add(*app, "-o,--output FILE", o->output,
+      ".star, .cs, .npy (poses: rot, tilt, psi in degrees, x, y in pixels), .mrc or .mrcs")
+      ->required();
+  choice<std::optional<io::StarVersion>>(
+      *app, "--star", o->version, {{"3.0", io::StarVersion::v3_0}, {"3.1", io::StarVersion::v3_1}},
+      "write RELION 3.0's form, or that of 3.1 and later (optics table) [the input's]");
+  add(*app, "--poses FILE", o->load.poses, "poses .pkl, .npy, .star or .cs, row by row [INPUT]");
+  add(*app, "--ctf FILE", o->load.ctf, "CTF .pkl or .npy, row by row [INPUT]");
+  add(*app, "--latents FILE", o->latents, "latents .npy for columns _cdrgnZ1 ... [a run's own]");
+  add_particle_files(*app, o->load);
+  app->add_flag("--flip-hand", o->flip_hand, "map: the mirror image, z about the centre voxel");
+  app->add_flag("--invert", o->invert, "map or stack: multiply by -1");
+  add_loading(*app, o->load);
+  add_json(*app, o->json);
+  app->footer(
+      "A STAR or .cs file that goes to its own kind keeps every column as it is; what --poses and --ctf\n"
+      "say is replaced. Across kinds go names, poses, CTF, half sets and latents.");
+}
+
+void add_downsample(CommandLine& line) {
+  auto [app, o] = line.command<DownsampleOptions>(
+      line.app, "downsample", "Fourier crop of particle images or a map to a smaller box", run_downsample);
+  add(*app, "INPUT", o->input, "particles .star, .cs or .mrcs, or a map .mrc")->required();
+  add(*app, "-o,--output FILE", o->output, "the new .mrcs; a .star or .cs is written beside it")->required();
+  add(*app, "--box D", o->box, "new box, pixels, even; the field of view stays")->check(within(2, 4096));
+  add_particle_files(*app, o->load);
+  add(*app, "--datadir DIR", o->load.datadir, "folder that image paths start from");
+  add(*app, "--apix A", o->load.pixel_size_angstrom, "pixel size of INPUT, A (overrules the file)")
+      ->check(within(tiny, huge));
+  add_common(*app, o->common);
+}
+
+void add_mask_command(CommandLine& line) {
+  auto [app, o] =
+      line.command<MaskCommand>(line.app, "mask", "A soft mask around a map's density", run_mask, &MaskCommand::json);
+  add(*app, "MAP.mrc", o->map, "a cubic map")->required();
+  add(*app, "-o,--output MASK.mrc", o->output, "0 to 1, of the map's box")->required();
+  add(*app, "--threshold T", o->threshold, "density begins here [half of the 99.99th percentile]");
+  add(*app, "--dilation X", o->dilation, "1 up to X voxels beyond it")->check(within(0, 1e5));
+  add(*app, "--edge X", o->edge, "then a cosine to 0 over X voxels")->check(within(0, 1e5));
+  app->add_flag("--angstrom", o->angstrom, "--dilation and --edge are in A");
+  add(*app, "--apix A", o->pixel_size_angstrom, "pixel size, A [the map's]")->check(within(tiny, huge));
+  add_json(*app, o->json);
+}
+
 }  // namespace
 
 void add_files(CommandLine& line) {
@@ -61,6 +111,9 @@ void add_files(CommandLine& line) {
   add(*validate, "--datadir DIR", v->datadir, "folder that the image paths of a .star or .cs start from");
   add_json(*validate, v->json);
   add_select(line);
+  add_convert(line);
+  add_downsample(line);
+  add_mask_command(line);
 }
 
 }  // namespace recon::apps

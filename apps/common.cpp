@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "engine/analyze/fsc.h"
+#include "io/atomic_file.h"
 #include "io/strict_json.h"
 
 namespace recon::apps {
@@ -177,6 +178,24 @@ Json fsc_result(std::span<const double> curve, int side, double pixel_size_angst
   result["frequency_cycles_per_px"] = shell_frequencies(side);
   result["fsc"] = curve;
   return result;
+}
+
+void write_fsc_file(const std::string& path, std::span<const double> curve, int side, double pixel_size_angstrom) {
+  const bool xml = path.ends_with(".xml");
+  const double unit = pixel_size_angstrom > 0 ? pixel_size_angstrom : 1;
+  std::string text = xml ? "<fsc title=\"Fourier shell correlation\" xaxis=\"Resolution (A-1)\" "
+                           "yaxis=\"Correlation Coefficient\">\n"
+                         : "# shell  frequency_1/A  resolution_A  fsc\n";
+  for (size_t i = 0; i < curve.size(); ++i) {
+    char line[120];
+    const double frequency = static_cast<double>(i + 1) / (side * unit);
+    if (xml)
+      std::snprintf(line, sizeof line, "  <coordinate><x>%.6f</x><y>%.6f</y></coordinate>\n", frequency, curve[i]);
+    else
+      std::snprintf(line, sizeof line, "%4zu  %.6f  %9.3f  %.6f\n", i + 1, frequency, 1 / frequency, curve[i]);
+    text += line;
+  }
+  io::write_file(path, xml ? text + "</fsc>\n" : text);
 }
 
 void check_window(const PreparationConfig& preparation) {

@@ -66,6 +66,9 @@ inline constexpr std::pair<double, const char*> fsc_thresholds[] = {{0.5, "0.5"}
 /// FSC, the resolutions it gives, and in Å where the pixel size is known.
 Json fsc_result(std::span<const double> curve, int side, double pixel_size_angstrom);
 
+/// An FSC as EMDB's FSC XML (.xml) or as a table; frequencies in 1/A, or in 1/px where the pixel size is not known.
+void write_fsc_file(const std::string& path, std::span<const double> curve, int side, double pixel_size_angstrom);
+
 /// Of the shells of an FSC, in cycles a pixel.
 std::vector<double> shell_frequencies(int side);
 

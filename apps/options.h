@@ -99,7 +99,7 @@ struct CompareFscOptions {
   bool align = false;
   std::vector<std::string> align_poses;  ///< none, or two STAR files
   MaskOptions mask;
-  std::string aligned_output;
+  std::string aligned_output, output;  ///< the moved map; the curve
 };
 int run_compare_fsc(const CompareFscOptions& options);
 
@@ -146,6 +146,32 @@ struct SelectOptions {
   bool invert = false;
 };
 int run_select(const SelectOptions& options);
+
+/// Of particles (.star, .cs, stack, run) or of maps and stacks (.mrc).
+struct ConvertOptions {
+  bool json = false;
+  std::string input, output, latents;
+  io::LoadOptions load;
+  std::optional<io::StarVersion> version;
+  bool flip_hand = false, invert = false;
+};
+int run_convert(const ConvertOptions& options);
+
+struct DownsampleOptions {
+  CommonOptions common;
+  std::string input, output;
+  int box = 128;
+  io::LoadOptions load;
+};
+int run_downsample(const DownsampleOptions& options);
+
+struct MaskCommand {
+  bool json = false, angstrom = false;
+  std::string map, output;
+  std::optional<double> threshold, pixel_size_angstrom;
+  double dilation = 3, edge = 6;  ///< voxels, or with `angstrom` A
+};
+int run_mask(const MaskCommand& options);
 
 struct BenchOptions {
   CommonOptions common;

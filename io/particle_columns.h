@@ -99,6 +99,10 @@ CtfFile read_ctf_file(const std::string& path);
 void apply_ctf_file(CtfFile file, const LoadOptions& options, ParticleTable& table);
 void apply_pose_file(const LoadOptions& options, ParticleTable& table);
 
+/// A document with what is known of the particles, but for their poses. Throws std::invalid_argument without box or
+/// pixel size.
+StarDocument new_star_document(const ParticleTable& table, StarVersion version);
+
 /// The number at the start of an image name `000012@stack.mrcs`, and the stack's name. False if it is no such name.
 bool split_image_name(std::string_view name, int64_t& index_from_1, std::string_view& stack);
 

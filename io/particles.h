@@ -126,6 +126,15 @@ void write_particles_cs(const std::string& path, const ParticleTable& table,
                         std::span<const std::array<double, 2>> shift_px,
                         const std::vector<ExtraColumn>& extra_columns = {});
 
+/// Makes the table speak of images 1..n of another stack of the same field of view: side and pixel size change, shifts
+/// stay the same length in Angstrom. What write_particles then writes says so too; the images cannot be read any more.
+void move_particles(ParticleTable& table, const std::string& stack, int side, double pixel_size_angstrom);
+
+/// Puts a table into the form of RELION 3.0 (one table) or of 3.1 and later (with an optics table), from what is known
+/// of the particles; other columns of its particle table are kept as they are, of its optics table dropped.
+enum class StarVersion { v3_0, v3_1 };
+void set_star_version(ParticleTable& table, StarVersion version);
+
 /// Writes the table to a .star or .cs file, by its name, with every column or field of the particle file as it is; what
 /// the table says otherwise (poses, CTF) is replaced, the extra columns are added (`_cdrgnZ1` in a .cs: `cdrgn/z1`).
 /// Throws InputError (64) for another kind of file, else as write_particles_star.

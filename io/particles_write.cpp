@@ -57,11 +57,14 @@ void make_names_findable(StarLoop& loop, const ParticleTable& table) {
   bool changed = false;
   loop.for_each_row([&](int64_t row, auto cells) {
     const std::string_view name = cells[column];
-    const uint32_t file = table.images[static_cast<size_t>(row)].file;
+    const ImageRef image = table.images[static_cast<size_t>(row)];
     int64_t index = 0;
     std::string_view stack;
-    const bool as_found = split_image_name(name, index, stack) && stack == table.files[file];
-    names.push_back(as_found ? std::string(name) : std::string(name.substr(0, name.find('@') + 1)) + absolute[file]);
+    const bool known = split_image_name(name, index, stack) && index == image.index + 1;
+    const bool as_found = known && stack == table.files[image.file];
+    const std::string number =
+        known ? std::string(name.substr(0, name.find('@') + 1)) : std::to_string(image.index + 1) + "@";
+    names.push_back(as_found ? std::string(name) : number + absolute[image.file]);
     changed = changed || !as_found;
   });
   if (changed) loop.set_column("_rlnImageName", std::move(names));
@@ -192,23 +195,59 @@ std::string new_star(const NewRows& rows, int side, double pixel_size_angstrom, 
   return star.text();
 }
 
+/// The same in the form of RELION 3.0: one table, and a pixel size that is given as detector pixel and magnification.
+std::string old_star(const NewRows& rows, double pixel_size_angstrom) {
+  if (!(pixel_size_angstrom > 0)) throw std::invalid_argument("a STAR file needs a pixel size");
+  std::string text = "\ndata_\n\nloop_\n";
+  int number = 0;
+  const auto label = [&](bool wanted, std::initializer_list<const char*> names) {
+    for (const char* name : names)
+      if (wanted) text += std::string("_") + name + " #" + std::to_string(++number) + "\n";
+  };
+  label(true, {"rlnImageName", "rlnMagnification", "rlnDetectorPixelSize"});
+  label(!rows.ctf.empty(), {"rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast", "rlnDefocusU",
+                            "rlnDefocusV", "rlnDefocusAngle", "rlnPhaseShift", "rlnCtfBfactor", "rlnCtfScalefactor"});
+  label(!rows.half_set.empty(), {"rlnRandomSubset"});
+  for (size_t i = 0; i < rows.names.size(); ++i) {
+    text += star_quote(rows.names[i]) + " 10000.000000 " + fixed(pixel_size_angstrom);  // um = A * 10000 / 1e4
+    if (!rows.ctf.empty()) {
+      const Ctf& c = rows.ctf[i];
+      for (const float value : {c.voltage_kv, c.spherical_aberration_mm, c.amplitude_contrast})
+        text.append(" ").append(general(value));
+      for (const double value :
+           {double(c.defocus_u_angstrom), double(c.defocus_v_angstrom), c.defocus_angle_rad * kDegreesPerRadian,
+            c.phase_shift_rad * kDegreesPerRadian, double(c.b_factor_angstrom2), double(c.scale)})
+        text.append(" ").append(fixed(value));
+    }
+    if (!rows.half_set.empty()) text.append(" ").append(std::to_string(rows.half_set[i]));
+    text += "\n";
+  }
+  return text;
+}
+
 /// The document to write a table into: its own, or a new one with what is known of particles without one.
-StarDocument document_of(const ParticleTable& table, const std::string& path) {
-  if (!table.source.empty()) return table.source;
-  NewRows rows{.names = {}, .ctf = table.ctf, .half_set = table.half_set};
-  for (const ImageRef& image : table.images)
-    rows.names.push_back(std::to_string(image.index + 1) + "@" + table.files[image.file]);
-  return StarDocument::parse_text(new_star(rows, table.side, table.pixel_size_angstrom, table.has_ctf), path);
+StarDocument document_of(const ParticleTable& table) {
+  return table.source.empty() ? new_star_document(table, StarVersion::v3_1) : table.source;
 }
 
 }  // namespace
+
+StarDocument new_star_document(const ParticleTable& table, StarVersion version) {
+  NewRows rows{.names = {}, .ctf = table.ctf, .half_set = table.half_set};
+  for (const ImageRef& image : table.images)
+    rows.names.push_back(std::to_string(image.index + 1) + "@" + table.files[image.file]);
+  const std::string text = version == StarVersion::v3_0
+                               ? old_star(rows, table.pixel_size_angstrom)
+                               : new_star(rows, table.side, table.pixel_size_angstrom, table.has_ctf);
+  return StarDocument::parse_text(text, "particles");
+}
 
 void write_particles_star(const std::string& path, const ParticleTable& table,
                           std::span<const std::array<double, 3>> euler_deg,
                           std::span<const std::array<double, 2>> shift_px,
                           const std::vector<ExtraColumn>& extra_columns) {
   if (!euler_deg.empty() || !shift_px.empty()) check_sizes(table.size(), euler_deg, shift_px);
-  StarDocument document = document_of(table, path);
+  StarDocument document = document_of(table);
   StarLoop& loop = particle_loop(document);
   make_names_findable(loop, table);
   if (!euler_deg.empty()) set_poses(loop, document.find("optics") != nullptr, table, euler_deg, shift_px);
