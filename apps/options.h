@@ -173,6 +173,13 @@ struct MaskCommand {
 };
 int run_mask(const MaskCommand& options);
 
+struct ExportOptions {
+  bool json = false, cryodrgn = false;
+  std::string run, output;
+  io::LoadOptions load;
+};
+int run_export(const ExportOptions& options);
+
 struct BenchOptions {
   CommonOptions common;
   std::string operation, variant;  ///< parts of names; empty: all
