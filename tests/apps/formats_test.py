@@ -7,6 +7,7 @@ NumPy writes the cryoSPARC tables and the pickles that are read here, and reads 
 handlers, and mrcfile.validate, judge STAR files and maps. Poses and crops are compared with a few lines of NumPy.
 """
 
+import io
 import json
 import pickle
 import shutil
@@ -194,7 +195,7 @@ class Formats(unittest.TestCase):
 
     def test_selections_keep_what_they_say(self):
         z1 = self.z[:, 0]
-        low, high = np.sort(z1)[[IMAGES // 4, IMAGES // 2]]
+        low, high = map(float, np.sort(z1)[[IMAGES // 4, IMAGES // 2]])
         rows = self.path / "rows.npy"
         call("select", self.trained, "-o", rows, "--range", "z1", low, high)
         inside = np.flatnonzero((z1 >= low) & (z1 <= high))
@@ -310,7 +311,7 @@ class Formats(unittest.TestCase):
         expected = np.where(away <= 2, 1, np.where(away >= 5, 0, 0.5 + 0.5 * np.cos(np.pi * (away - 2) / 3)))
         np.testing.assert_allclose(weights[tuple(where.T)], expected, atol=1e-5)
         for path in (out, again, inverted, mask, *self.trained.glob("volumes/*.mrc")):
-            self.assertTrue(mrcfile.validate(path), path)
+            self.assertTrue(mrcfile.validate(path, print_file=io.StringIO()), path)
             if shutil.which("relion_image_handler"):
                 done = subprocess.run(["relion_image_handler", "--i", path, "--stats"], capture_output=True, text=True)
                 self.assertEqual(done.returncode, 0, done.stderr)
@@ -319,6 +320,57 @@ class Formats(unittest.TestCase):
         root = xml.etree.ElementTree.parse(xml_file).getroot()
         self.assertEqual([float(y.text) for y in root.iter("y")], [1.0] * (BOX // 2))
         self.assertAlmostEqual(float(root[0][0].text), 1 / (BOX * self.apix), places=5)
+
+    def test_an_export_is_what_cryodrgn_loads(self):
+        run, out = self.path / "vae", self.path / "export"
+        call("train", self.star, "-o", run, "--poses", "given", "--zdim", 3, "--layers", 1, "--width", 8,
+             "--encoder-layers", 1, "--encoder-width", 8, "--epochs", 2, "--sweep", 2)
+        call("export", run, "--cryodrgn", "-o", out)
+        with open(out / "z.2.pkl", "rb") as file:
+            mean, log_variance = pickle.load(file), pickle.load(file)
+            self.assertEqual(file.read(), b"")
+        np.testing.assert_array_equal(mean, np.load(run / "z.npy"))
+        np.testing.assert_array_equal(log_variance, np.load(run / "z_logvar.npy"))
+        rotations, translations = pickle.loads((out / "pose.pkl").read_bytes())
+        np.testing.assert_allclose(rotations, relion_matrix(self.euler), atol=1e-6)
+        np.testing.assert_allclose(translations, self.shift / BOX, atol=1e-6)
+        ctf = pickle.loads((out / "ctf.pkl").read_bytes())
+        np.testing.assert_allclose(ctf[:, [0, 1]], np.full((IMAGES, 2), [BOX, self.apix]), rtol=1e-6)
+        np.testing.assert_allclose(ctf[:, 2:5], numbers(self.columns, "_rlnDefocusU", "_rlnDefocusV", "_rlnDefocusAngle"),
+                                   rtol=1e-6)
+        config = json.loads("\n".join(line for line in (out / "config.yaml").read_text().splitlines()
+                                      if not line.startswith("#")))
+        self.assertEqual(config["lattice_args"]["D"], BOX + 1)
+        self.assertEqual(Path(config["dataset_args"]["ctf"]), (out / "ctf.pkl").absolute())
+        # And back: our own reader takes its poses and CTF.
+        call("convert", self.stack, "--poses", out / "pose.pkl", "--ctf", out / "ctf.pkl", "-o", self.path / "b.star")
+        self.assertLess(result("compare", "poses", self.path / "b.star", self.star)["rotation_error_degrees_median"], 1e-3)
+        names = (run / "volumes" / "view.cxc").read_text().split("\nopen ")[1].split(" vseries")[0].split()
+        self.assertEqual(names, sorted(path.name for path in (run / "volumes").glob("vol_*.mrc")))
+
+    def test_wrong_uses_are_refused_and_nothing_is_written(self):
+        x = self.path / "not-made.star"
+        for code, arguments in (
+                (64, ["convert", self.star, "-o", self.path / "x.mrc"]), (64, ["convert", self.star, "-o", self.star]),
+                (64, ["convert", self.star, "-o", x, "--invert"]), (64, ["convert", self.star, "-o", self.path / "x.txt"]),
+                (64, ["convert", self.star, "--passthrough", "y.cs", "-o", x]), (66, ["convert", "absent.star", "-o", x]),
+                (64, ["convert", self.stack, "-o", self.path / "x.mrcs", "--flip-hand"]),
+                (65, ["convert", self.stack, "-o", self.path / "x.npy"]),
+                (64, ["convert", self.trained, "--poses", self.star, "-o", x]),
+                (64, ["downsample", self.star, "-o", self.path / "x.mrcs", "--box", 64]),
+                (64, ["downsample", self.star, "-o", self.path / "x.mrcs", "--box", 15]),
+                (64, ["downsample", self.star, "-o", x, "--box", 16]),
+                (65, ["mask", self.map, "-o", self.path / "x.mrc", "--threshold", 1e9]),
+                (65, ["mask", self.stack, "-o", self.path / "x.mrc"]),
+                (64, ["export", self.trained, "-o", self.path / "x"]), (66, ["export", self.star, "--cryodrgn", "-o", x]),
+                (64, ["select", self.star, "-o", x, "--kmeans", 3]), (64, ["select", self.star, "-o", x, "--images", 0]),
+                (64, ["select", self.star, "-o", x, "--range", "_rlnNone", 0, 1]),
+                (64, ["select", self.star, "-o", x, "--lasso", "z1", "z2", "0,0 1,1"]),
+                (64, ["train", self.star, "-o", x, "--poses", "maybe"]),
+                (65, ["train", self.star, "-o", x, "--poses", self.trained / "z.npy", "--dry-run"])):
+            call(*arguments, code=code)
+        for name in ("x.mrc", "x.mrcs", "x.txt", "x.npy", "x", "not-made.star"):
+            self.assertFalse((self.path / name).exists(), name)
 
 
 if __name__ == "__main__":
