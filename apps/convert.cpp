@@ -17,6 +17,19 @@ bool is_mrc(const std::string& path) {
   return path.ends_with(".mrc") || path.ends_with(".mrcs") || path.ends_with(".map") || path.ends_with(".st");
 }
 
+/// A cube is a map, unless its name says that it is a stack.
+bool is_map(const std::string& path) {
+  if (path.ends_with(".mrcs") || path.ends_with(".st")) return false;
+  const io::MrcHeader header = io::MrcFile::open(path).header();
+  return header.nx == header.ny && header.ny == header.nz;
+}
+
+void refuse_overwriting(const std::string& output, const std::string& input) {
+  std::error_code none;
+  if (std::filesystem::equivalent(output, input, none))
+    throw UsageError("-o: " + io::printable(output) + " is an input; write to another file");
+}
+
 /// Passes a stack's images on in pieces of bounded size; `change` returns what is written.
 template <class Change>
 int64_t stream_images(const io::ParticleTable& particles, io::MrcStackWriter& stack, bool json, Change change) {
@@ -101,6 +114,7 @@ Json convert_particles(const ConvertOptions& options) {
   if (options.output.ends_with(".npy")) {
     write_pose_rows(options.output, options.input, particles);
   } else {
+    if (options.load.pixel_size_angstrom) io::set_pixel_size(particles, *options.load.pixel_size_angstrom);
     if (options.version) io::set_star_version(particles, *options.version);
     io::write_particles(options.output, particles, run.latent_columns());
   }
@@ -134,14 +148,13 @@ Json downsample_map(const DownsampleOptions& options, Device& device) {
 int run_convert(const ConvertOptions& options) {
   stop_on_signals();
   const std::string& out = options.output;
-  if (std::filesystem::exists(out) && std::filesystem::equivalent(out, options.input))
-    throw UsageError("-o: is the input itself");
+  refuse_overwriting(out, options.input);
   Json result;
   if (is_mrc(out) && !is_mrc(options.input))
     throw UsageError("-o: particles become a .star, .cs or .npy; a map or stack a .mrc or .mrcs");
   if (!is_mrc(out))
     result = convert_particles(options);
-  else if (io::MrcFile::open(options.input).header().volume && !options.input.ends_with(".mrcs"))
+  else if (is_map(options.input))
     result = convert_map(options);
   else
     result = convert_stack(options);
@@ -155,7 +168,8 @@ int run_downsample(const DownsampleOptions& options) {
   const auto device = open_device(options.common);
   const bool mrc = is_mrc(options.input);
   if (!is_mrc(options.output)) throw UsageError("-o: a .mrcs (or .mrc of a map) is wanted");
-  if (mrc && !options.input.ends_with(".mrcs") && io::MrcFile::open(options.input).header().volume) {
+  refuse_overwriting(options.output, options.input);
+  if (mrc && is_map(options.input)) {
     print_result(downsample_map(options, *device), options.common.json);
     return io::ok;
   }
@@ -163,6 +177,9 @@ int run_downsample(const DownsampleOptions& options) {
   print_warnings(particles.warnings, options.common.json);
   const int side = particles.side;
   if (options.box > side) throw UsageError("--box: is larger than the images' " + std::to_string(side));
+  const std::string file = mrc ? "" : beside(options.output, options.input);
+  refuse_overwriting(file, options.input);
+  for (const std::string& stack : particles.files) refuse_overwriting(options.output, stack);
   const double pixel_size = particles.pixel_size_angstrom * side / options.box;
   auto stack = io::MrcStackWriter::create(options.output, options.box, pixel_size);
   const int64_t images = stream_images(particles, stack, options.common.json, [&](const std::vector<float>& some) {
@@ -171,7 +188,6 @@ int run_downsample(const DownsampleOptions& options) {
   Json result = {
       {"stack", options.output}, {"images", images}, {"box_px", options.box}, {"pixel_size_angstrom", pixel_size}};
   if (!mrc) {
-    const std::string file = beside(options.output, options.input);
     io::move_particles(particles, std::filesystem::absolute(options.output).string(), options.box, pixel_size);
     io::write_particles(file, particles);
     result["particles"] = file;

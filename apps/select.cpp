@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <sstream>
 
 #include "apps/options.h"
@@ -185,6 +186,9 @@ int run_select(const SelectOptions& options) {
     throw UsageError("--kmeans and --labels: say with --cluster which clusters are kept");
   if (!options.clusters.empty() && !options.kmeans && options.labels.empty())
     throw UsageError("--cluster: say with --kmeans or --labels what the clusters are");
+  std::error_code none;
+  if (std::filesystem::equivalent(options.output, options.input, none))
+    throw UsageError("-o: is the input itself; write to another file");
   const RunParticles run = load_run_particles(options.input, options.load, options.latents);
   print_warnings(run.particles.warnings, options.json);
   const std::vector<int64_t> rows = selected_rows(options, run);

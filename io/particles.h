@@ -126,6 +126,9 @@ void write_particles_cs(const std::string& path, const ParticleTable& table,
                         std::span<const std::array<double, 2>> shift_px,
                         const std::vector<ExtraColumn>& extra_columns = {});
 
+/// The pixel size of the table, and of what write_particles writes; lengths in Angstrom and shifts in pixels stay.
+void set_pixel_size(ParticleTable& table, double pixel_size_angstrom);
+
 /// Makes the table speak of images 1..n of another stack of the same field of view: side and pixel size change, shifts
 /// stay the same length in Angstrom. What write_particles then writes says so too; the images cannot be read any more.
 void move_particles(ParticleTable& table, const std::string& stack, int side, double pixel_size_angstrom);

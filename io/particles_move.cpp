@@ -23,14 +23,14 @@ void set_where_present(StarDocument& document, const char* label, const std::str
         loop.set_column(label, std::vector<std::string>(static_cast<size_t>(loop.rows()), value));
 }
 
-/// RELION 3.0 gives the pixel size as detector pixel over magnification.
-void scale_magnification(StarDocument& document, double factor) {
-  const auto old = particle_column(document, "_rlnMagnification");
+/// RELION 3.0 gives the pixel size as detector pixel (um) over magnification.
+void set_magnification(StarDocument& document, double pixel_size_angstrom) {
   const ParticlePlace place = find_particle_table(document);
   StarLoop& loop = document.blocks()[place.block].loops[place.loop];
-  if (!old || loop.column("_rlnMagnification") < 0) return;
+  const auto detector = particle_column(document, "_rlnDetectorPixelSize");
+  if (!detector || loop.column("_rlnMagnification") < 0) return;
   std::vector<std::string> cells;
-  for (const double magnification : *old) cells.push_back(decimal(magnification * factor));
+  for (const double size : *detector) cells.push_back(decimal(size * 1e4 / pixel_size_angstrom));
   loop.set_column("_rlnMagnification", std::move(cells));
 }
 
@@ -69,36 +69,46 @@ std::vector<std::pair<std::string, std::vector<std::string>>> other_columns(cons
 
 }  // namespace
 
+void set_pixel_size(ParticleTable& table, double pixel_size_angstrom) {
+  table.pixel_size_angstrom = pixel_size_angstrom;
+  if (!table.source.empty()) {
+    set_where_present(table.source, "_rlnImagePixelSize", decimal(pixel_size_angstrom));
+    set_magnification(table.source, pixel_size_angstrom);
+  }
+  if (!table.cs) return;
+  CsTable cs = *table.cs;
+  // Shifts without a pixel size of their own are in pixels of the images.
+  if (cs.find("alignments3D/shift") && !cs.find("alignments3D/psize_A")) table.poses_replaced = true;
+  cs.set_floats("blob/psize_A", {}, std::vector<double>(static_cast<size_t>(table.size()), pixel_size_angstrom));
+  table.cs = std::make_shared<const CsTable>(std::move(cs));
+}
+
 void move_particles(ParticleTable& table, const std::string& stack, int side, double pixel_size_angstrom) {
   const double factor = table.pixel_size_angstrom / pixel_size_angstrom;
   for (auto& shift : table.shift_px)
     for (double& component : shift) component *= factor;
   table.files = {stack};
   table.stacks.reset();
-  for (size_t i = 0; i < table.images.size(); ++i) table.images[i] = {0, static_cast<int64_t>(i)};
+  std::vector<int64_t> numbers;
+  for (int64_t i = 0; i < table.size(); ++i) {
+    table.images[static_cast<size_t>(i)] = {0, i};
+    numbers.push_back(i);
+  }
   table.side = side;
-  table.pixel_size_angstrom = pixel_size_angstrom;
+  set_pixel_size(table, pixel_size_angstrom);
   if (!table.source.empty()) {
     set_where_present(table.source, "_rlnImageSize", std::to_string(side));
-    set_where_present(table.source, "_rlnImagePixelSize", decimal(pixel_size_angstrom));
-    scale_magnification(table.source, factor);
     const ParticlePlace place = find_particle_table(table.source);
     // Origins in pixels are written anew; those in Angstrom hold.
     if (table.source.blocks()[place.block].loops[place.loop].column("_rlnOriginX") >= 0)
       table.poses_replaced = table.has_poses;
   }
-  if (table.cs) {
-    CsTable cs = *table.cs;
-    std::vector<int64_t> numbers(static_cast<size_t>(table.size()));
-    for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<int64_t>(i);
-    cs.set_texts("blob/path", std::vector<std::string>(numbers.size(), stack));
-    cs.set_integers("blob/idx", {}, numbers);
-    cs.set_integers("blob/shape", {2}, std::vector<int64_t>(2 * numbers.size(), side));
-    // Shifts without a pixel size of their own were in pixels of the images.
-    if (cs.find("alignments3D/shift") && !cs.find("alignments3D/psize_A")) table.poses_replaced = true;
-    cs.set_floats("blob/psize_A", {}, std::vector<double>(numbers.size(), pixel_size_angstrom));
-    table.cs = std::make_shared<const CsTable>(std::move(cs));
-  }
+  if (!table.cs) return;
+  CsTable cs = *table.cs;
+  cs.set_texts("blob/path", std::vector<std::string>(numbers.size(), stack));
+  cs.set_integers("blob/idx", {}, numbers);
+  cs.set_integers("blob/shape", {2}, std::vector<int64_t>(2 * numbers.size(), side));
+  table.cs = std::make_shared<const CsTable>(std::move(cs));
 }
 
 void set_star_version(ParticleTable& table, StarVersion version) {

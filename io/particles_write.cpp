@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -144,10 +145,15 @@ void add_ctf_cells(SimpleStar& star, const Ctf& ctf) {
   star.cell(fixed(ctf.scale));
 }
 
-void set_ctf_columns(StarLoop& loop, const std::vector<Ctf>& ctf) {
+/// CTF columns of a particle table, and of the optics table where it has the same for all particles.
+void set_ctf_columns(StarLoop& loop, StarBlock* optics, const std::vector<Ctf>& ctf) {
   const auto set = [&](const char* label, const auto& value) {
     std::vector<std::string> cells;
     for (const Ctf& one : ctf) cells.push_back(fixed(value(one)));
+    const bool same = std::all_of(cells.begin(), cells.end(), [&](const auto& cell) { return cell == cells.front(); });
+    for (size_t i = 0; optics && same && i < optics->loops.size(); ++i)
+      if (StarLoop& shared = optics->loops[i]; shared.column(label) >= 0)
+        shared.set_column(label, std::vector<std::string>(static_cast<size_t>(shared.rows()), cells.front()));
     loop.set_column(label, std::move(cells));
   };
   set("_rlnDefocusU", [](const Ctf& c) { return c.defocus_u_angstrom; });
@@ -251,7 +257,7 @@ void write_particles_star(const std::string& path, const ParticleTable& table,
   StarLoop& loop = particle_loop(document);
   make_names_findable(loop, table);
   if (!euler_deg.empty()) set_poses(loop, document.find("optics") != nullptr, table, euler_deg, shift_px);
-  if (table.ctf_replaced) set_ctf_columns(loop, table.ctf);
+  if (table.ctf_replaced) set_ctf_columns(loop, document.find("optics"), table.ctf);
   for (const auto& [label, values] : extra_columns) {
     std::vector<std::string> cells;
     for (const double value : values) cells.push_back(general(value));

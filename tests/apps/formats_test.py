@@ -256,6 +256,9 @@ class Formats(unittest.TestCase):
             self.assertAlmostEqual(info["pixel_size_angstrom"], self.apix, places=5)
             self.assertLess(result("compare", "poses", path, self.star)["translation_error_px_median"], 1e-5)
         self.assertNotIn("data_optics", old.read_text())
+        for path in (old, new):
+            call("convert", path, "--apix", 2 * self.apix, "-o", self.path / "coarse.star")
+            self.assertAlmostEqual(result("info", self.path / "coarse.star")["pixel_size_angstrom"], 2 * self.apix, 5)
         if not shutil.which("relion_star_handler"):
             self.skipTest("relion_star_handler is not installed")
         for path in (old, new, extended):
@@ -360,6 +363,8 @@ class Formats(unittest.TestCase):
                 (64, ["downsample", self.star, "-o", self.path / "x.mrcs", "--box", 64]),
                 (64, ["downsample", self.star, "-o", self.path / "x.mrcs", "--box", 15]),
                 (64, ["downsample", self.star, "-o", x, "--box", 16]),
+                (64, ["downsample", self.star, "-o", self.stack, "--box", 16]),
+                (64, ["select", self.star, "-o", self.star, "--images", 1]),
                 (65, ["mask", self.map, "-o", self.path / "x.mrc", "--threshold", 1e9]),
                 (65, ["mask", self.stack, "-o", self.path / "x.mrc"]),
                 (64, ["export", self.trained, "-o", self.path / "x"]), (66, ["export", self.star, "--cryodrgn", "-o", x]),

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <numbers>
 
-#include "io/particles.h"
 #include "io/npy.h"
+#include "io/particles.h"
 #include "io/rotation.h"
 #include "tests/io/support.h"
 
