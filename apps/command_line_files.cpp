@@ -100,7 +100,8 @@ void add_export(CommandLine& line) {
   auto [app, o] = line.command<ExportOptions>(line.app, "export", "A run in the files of another program", run_export,
                                               &ExportOptions::json);
   add(*app, "RUN", o->run, "folder of a finished run")->required();
-  add(*app, "-o,--output DIR", o->output, "gets config.yaml, z.N.pkl, pose.pkl, ctf.pkl, particles.star")->required();
+  add(*app, "-o,--output DIR", o->output, "gets config.yaml, run.log, z.N.pkl, pose.pkl, ctf.pkl, particles.star")
+      ->required();
   app->add_flag("--cryodrgn", o->cryodrgn, "for cryoDRGN: analyze --skip-vol, its loaders and notebooks")->required();
   add(*app, "--datadir DIR", o->load.datadir, "folder that image paths start from [the run's]");
   app->add_flag("--keep-names", o->load.metadata_only, "do not look for the images; their names stay as written");

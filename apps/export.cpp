@@ -1,5 +1,6 @@
 #include <filesystem>
 #include <numbers>
+#include <sstream>
 
 #include "apps/options.h"
 #include "apps/run_particles.h"
@@ -77,6 +78,23 @@ std::string config_text(const RunParticles& run, const std::string& folder, cons
          io::json_text(sections, 2) + "\n";
 }
 
+/// cryoDRGN's analysis takes the losses out of the lines of run.log that hold "====" and "total loss = ".
+std::string log_text(const std::string& events) {
+  std::string text = "Written by reconstruct export --cryodrgn.\n";
+  if (!std::filesystem::exists(events)) return text;
+  std::istringstream lines(io::read_all(io::FileSource(events)));
+  int64_t epoch = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const auto event = io::parse_json(line, events);
+    if (event.value("event", "") != "epoch") continue;
+    char row[160];
+    std::snprintf(row, sizeof row, "====> epoch %lld: KL = %.6f, total loss = %.6f\n", static_cast<long long>(++epoch),
+                  event.value("kl", 0.0), event.value("loss", 0.0));
+    text += row;
+  }
+  return text;
+}
+
 }  // namespace
 
 int run_export(const ExportOptions& options) {
@@ -102,8 +120,12 @@ int run_export(const ExportOptions& options) {
   if (run.latent > 0) {
     const std::string number = std::to_string(epochs);
     io::write_pickles(out + "/z." + number + ".pkl", latents_of(run, options.run));
+    // cryoDRGN 4.3 puts pictures into folders that it makes itself only when it writes volumes.
+    for (int axis = 1; run.latent > 1 && axis <= run.latent; ++axis)
+      io::create_folders(out + "/analyze." + number + "/pc" + std::to_string(axis));
     result["then"] = "cryodrgn analyze " + out + " " + number + " --skip-vol";
   }
+  io::write_file(out + "/run.log", log_text(options.run + "/events.jsonl"));
   io::write_file(out + "/config.yaml", config_text(run, out, config));
   print_result(result, options.json);
   return io::ok;

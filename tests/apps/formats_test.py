@@ -345,6 +345,7 @@ class Formats(unittest.TestCase):
                                       if not line.startswith("#")))
         self.assertEqual(config["lattice_args"]["D"], BOX + 1)
         self.assertEqual(Path(config["dataset_args"]["ctf"]), (out / "ctf.pkl").absolute())
+        self.assertEqual((out / "run.log").read_text().count("total loss = "), 2)
         # And back: our own reader takes its poses and CTF.
         call("convert", self.stack, "--poses", out / "pose.pkl", "--ctf", out / "ctf.pkl", "-o", self.path / "b.star")
         self.assertLess(result("compare", "poses", self.path / "b.star", self.star)["rotation_error_degrees_median"], 1e-3)
