@@ -31,18 +31,14 @@ size_t row_width(const CsColumn& column) { return column.field.width * static_ca
   throw InputError({.file = source.name(), .where = where, .problem = problem, .repair = repair});
 }
 
-/// cryosparc-tools' stream form: its columns are compressed, and its texts stand in a heap.
-void refuse_stream(const ByteSource& source) {
+bool is_stream(const ByteSource& source) {
   std::array<char, 6> magic{};
-  if (source.size() < 6) return;
+  if (source.size() < 10) return false;
   source.read_at(0, std::as_writable_bytes(std::span(magic)));
-  if (std::memcmp(magic.data(),
-                  "\x95"
-                  "CSDAT",
-                  6) == 0)
-    refuse_table(
-        source, "byte 0", "a CSDAT stream (compressed columns), which is not read here",
-        "save it as a NumPy array: cryosparc.dataset.Dataset.load(FILE).save(FILE), or export the job's outputs");
+  return std::memcmp(magic.data(),
+                     "\x95"
+                     "CSDAT",
+                     6) == 0;
 }
 
 std::vector<CsColumn> columns_of(const ByteSource& source, const NpyHeader& header, int64_t& row_bytes) {
@@ -191,7 +187,7 @@ void CsTable::join(const CsTable& other, const std::string& file, const std::str
 }
 
 CsTable read_cs(const ByteSource& source) {
-  refuse_stream(source);
+  if (is_stream(source)) return read_cs_stream(source);
   int64_t data_offset = 0, row_bytes = 0, needed = 0;
   const NpyHeader header = parse_npy_header(read_npy_header_text(source, data_offset), source.name(), true);
   const std::string where = "byte " + std::to_string(data_offset);

@@ -23,7 +23,7 @@ struct CsColumn {
 };
 
 /// A cryoSPARC .cs file: one row a particle, fields by name. In a file it is a NumPy structured array (.npy format 1 to
-/// 3). Copies are deep.
+/// 3), or cryosparc-tools' stream of columns (CSDAT). Copies are deep.
 class CsTable {
  public:
   CsTable() = default;
@@ -52,10 +52,12 @@ class CsTable {
   std::vector<CsColumn> columns_;
 };
 
-/// Reads a table. Throws InputError (66 if it cannot be opened, 65 for anything else: a damaged header, object types,
-/// a size that is not exactly the file's, the stream form CSDAT).
+/// Reads a table, a NumPy array or a CSDAT stream. Throws InputError (66 if it cannot be opened, 65 for anything else:
+/// a damaged header, object types, a size that is not exactly the file's).
 CsTable read_cs(const ByteSource& source);
 CsTable read_cs(const std::string& path);
+/// The stream form: source begins with \x95CSDAT.
+CsTable read_cs_stream(const ByteSource& source);
 
 /// Writes .npy format 1.0 (2.0 for a header beyond 64 KiB), atomically. Throws IoError.
 void write_cs(const std::string& path, const CsTable& table);

@@ -17,7 +17,9 @@ std::string integer(int64_t value) {
   return std::string("\x8a\x08", 2) + little_endian(static_cast<uint64_t>(value), 8);
 }
 
-std::string text(std::string_view value) { return "X" + little_endian(value.size(), 4) + std::string(value); }
+std::string unicode(std::string_view value) {
+  return std::string("X").append(little_endian(value.size(), 4)).append(value);
+}
 
 /// numpy's own way: an empty array made by _reconstruct, then its state (1, shape, dtype, is_fortran, bytes).
 void write_array(AtomicFile& file, const NpyArray& array) {
@@ -32,7 +34,7 @@ void write_array(AtomicFile& file, const NpyArray& array) {
              5) +
          "(" + integer(1) + "(";
   for (const int64_t n : array.shape) out += integer(n);
-  out += "tcnumpy\ndtype\n" + text(type) + std::string("\x89\x88\x87R(", 5) + integer(3) + text(order) + "NNN" +
+  out += "tcnumpy\ndtype\n" + unicode(type) + std::string("\x89\x88\x87R(", 5) + integer(3) + unicode(order) + "NNN" +
          integer(-1) + integer(-1) + integer(0) + "tb\x89";
   out += std::string("\x8e") + little_endian(array.bytes.size(), 8);
   file.write(out);

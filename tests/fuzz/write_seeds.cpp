@@ -111,6 +111,12 @@ void write_table_seeds() {
   }
   write_cs(path, classes);
   seed("cs", "classes", slurp(path));
+  const std::string header =
+      R"({"length": 1, "dtype": [["uid", "<u8"], ["blob/path", "|O"], ["blob/idx", "<u4"]], "compression": "lz4", )"
+      R"("compressed_fields": ["blob/path"]})";
+  seed("cs", "stream",
+       std::string("\x95") + "CSDAT" + static_cast<char>(header.size()) + std::string(3, '\0') + header +
+           unhex("080000000100000000000000090000008001000000000000000400000000000000006100"));
   const NpyArray matrix{NpyType::f4, {1, 2}, std::vector<std::byte>(8)};
   write_pickles(path, {{{matrix, matrix}, true}, {{matrix}, false}});
   seed("pickle", "arrays", slurp(path));

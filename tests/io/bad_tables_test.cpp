@@ -63,13 +63,46 @@ TEST_CASE("bad .cs files are refused with the place in the header") {
        {"2^63 rows", table("('a', '<f4')", "(9223372036854775807,)", "12345678"),
         "65 c: byte 92: shape = '(9223372036854775807,)': the rows need more than 2^63 bytes, the file holds 8; "
         "repair: "
-        "the file was cut or is damaged; export it again"},
-       {"stream",
-        "\x95"
-        "CSDAT    ",
-        "65 c: byte 0: a CSDAT stream (compressed columns), which is not read here; repair: save it as a NumPy array: "
-        "cryosparc.dataset.Dataset.load(FILE).save(FILE), or export the job's outputs"}},
+        "the file was cut or is damaged; export it again"}},
       [](const std::string& bytes) { read_cs(test::memory(bytes, "c")); });
+}
+
+TEST_CASE("bad CSDAT streams are refused with byte and field") {
+  const auto stream = [](const std::string& header, const std::string& data) {
+    std::string length;
+    for (int i = 0; i < 4; ++i) length += static_cast<char>(header.size() >> (8 * i) & 255);
+    return "\x95"
+           "CSDAT" +
+           length + header + data;
+  };
+  const std::string one = R"({"length": 1, "dtype": [["a", "<u4"]], "compression": "lz4", "compressed_fields": )";
+  const std::string again = "; repair: export the file again";
+  const auto text = [](const std::string& offset) {
+    return std::string("\x08\0\0\0", 4) + offset + std::string(7, '\0');
+  };
+  const std::string pointer = R"({"length": 1, "dtype": [["a", "|O"]], "compression": null, "compressed_fields": []})";
+  check_cases({{"long header",
+                "\x95"
+                "CSDAT\xff\xff\xff\x7f"
+                "xx",
+                "65 c: byte 10: header: a length of 2147483647 bytes goes beyond the file" + again},
+               {"no fields", stream("{}", ""),
+                "65 c: byte 12: the header does not list length, dtype, compression and compressed_fields" + again},
+               {"unknown type",
+                stream(R"({"length": 1, "dtype": [["a", "<c8"]], "compression": null, "compressed_fields": []})", ""),
+                "65 c: byte 94: a: the type '<c8' is not readable" + again},
+               {"too many rows",
+                stream(R"({"length": 1000000, "dtype": [], "compression": null, "compressed_fields": []})", ""),
+                "65 c: byte 88: length: more rows than the file can hold" + again},
+               {"short field", stream(one + "[]}", std::string("\x03\0\0\0xxx", 7)),
+                "65 c: byte 99: a: the field's 3 bytes do not hold 1 rows" + again},
+               {"damaged block", stream(one + R"(["a"]})", std::string("\x02\0\0\0\xf0x", 6)),
+                "65 c: byte 104: a: a damaged LZ4 block" + again},
+               {"text beyond the file", stream(pointer, text("\x09") + "ab"),
+                "65 c: byte 107: a: a text that is not in the file" + again},
+               {"text without an end", stream(pointer, text(std::string(1, '\0')) + "ab"),
+                "65 c: byte 107: a: a text that is not in the file" + again}},
+              [](const std::string& bytes) { read_cs(test::memory(bytes, "c")); });
 }
 
 TEST_CASE("bad fields of particles are refused with row, field and value") {

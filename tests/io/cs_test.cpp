@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "io/lz4.h"
 #include "io/npy.h"
 #include "io/particles.h"
 #include "io/rotation.h"
@@ -151,6 +152,71 @@ TEST_CASE("cryoSPARC: fields survive a selection and a round trip, and a table b
   CHECK(back.images == again.images);
   for (size_t i = 0; i < 2; ++i)
     for (size_t axis = 0; axis < 2; ++axis) CHECK(back.shift_px[i][axis] == doctest::Approx(shift[i][axis]));
+}
+
+TEST_CASE("LZ4: literals, matches that overlap themselves and long lengths; nothing beyond the block") {
+  const auto decoded = [](const std::string& block, size_t size) {
+    std::vector<std::byte> out;
+    const bool good = decode_lz4_block(std::as_bytes(std::span(block)), size, out);
+    return good ? std::string(reinterpret_cast<const char*>(out.data()), out.size()) : "refused";
+  };
+  CHECK(decoded(std::string("\x30"
+                            "abc",
+                            4),
+                3) == "abc");
+  const std::string repeated(
+      "\x21"
+      "ab\x02\x00\x10"
+      "c",
+      7);  // ab, five bytes from two back, c
+  CHECK(decoded(repeated, 8) == "abababac");
+  const std::string run(
+      "\x1f"
+      "x\x01\x00\xff\x05\x10"
+      "y",
+      8);  // 4 + 15 + 255 + 5 of them
+  CHECK(decoded(run, 281) == std::string(280, 'x') + "y");
+  for (const size_t size : {7, 9}) CHECK(decoded(repeated, size) == "refused");
+  for (size_t cut = 0; cut < run.size(); ++cut) CHECK(decoded(run.substr(0, cut), 281) == "refused");
+  CHECK(decoded(std::string("\x10"
+                            "a\x02\x00\x10"
+                            "b",
+                            6),
+                6) == "refused");  // from before the beginning
+  CHECK(decoded(std::string("\x10"
+                            "a\x00\x00\x10"
+                            "b",
+                            6),
+                6) == "refused");
+}
+
+TEST_CASE("cryoSPARC: a stream of columns reads as its table, plain and compressed") {
+  // In the form of cryosparc-tools 5: uid, two texts, and a field of two numbers.
+  const auto stream = [](const std::string& header, const std::string& data) {
+    return std::string(
+               "\x95"
+               "CSDAT") +
+           static_cast<char>(header.size()) + std::string(3, '\0') + header + data;
+  };
+  const std::string types =
+      R"({"length": 2, "dtype": [["uid", "<u8"], ["blob/path", "|O"], ["blob/shape", "<u4", [2]]], "compression": )";
+  const std::string uids("\x10\0\0\0\x07\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0", 20), heap("\0a/b.mrc\0c\0", 11);
+  const std::string offsets("\x01\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0", 16);
+  const std::string shapes("\x04\0\0\0\x04\0\0\0\x04\0\0\0\x06\0\0\0", 16);
+  const std::string sixteen("\x10\0\0\0", 4), packed("\x12\0\0\0\xf0\x01", 6);  // a block of 16 literals
+  const std::string plain =
+      stream(types + R"(null, "compressed_fields": []})", uids + sixteen + offsets + sixteen + shapes + heap);
+  const std::string small = stream(types + R"("lz4", "compressed_fields": ["blob/path", "blob/shape"]})",
+                                   uids + packed + offsets + packed + shapes + heap);
+  for (const std::string& bytes : {plain, small}) {
+    const CsTable table = read_cs(test::memory(bytes, "c"));
+    CHECK(table.uids("c") == std::vector<uint64_t>{7, 9});
+    CHECK(table.find("blob/path")->text(0) == "a/b.mrc");
+    CHECK(table.find("blob/path")->text(1) == "c");
+    CHECK(table.find("blob/shape")->number(1, 1) == 6);
+    for (size_t cut = 6; cut < bytes.size(); ++cut)
+      CHECK(test::failure([&] { read_cs(test::memory(bytes.substr(0, cut), "c")); }).starts_with("65 c"));
+  }
 }
 
 TEST_CASE("cryoSPARC: real particles agree with the STAR file of the same images") {
