@@ -52,7 +52,8 @@ void add_convert(CommandLine& line) {
       &ConvertOptions::json);
   add(*app, "INPUT", o->input, "particles .star, .cs or .mrcs, a run's folder, or a map or stack .mrc")->required();
   add(*app, "-o,--output FILE", o->output,
-      ".star, .cs, .npy (poses: rot, tilt, psi in degrees, x, y in pixels), .mrc or .mrcs")
+      ".star, .cs, .npy (poses: rot, tilt, psi in degrees, x, y in pixels), .mrc; .mrcs: the particles' images, with "
+      "a .star or .cs beside it")
       ->required();
   choice<std::optional<io::StarVersion>>(
       *app, "--star", o->version, {{"3.0", io::StarVersion::v3_0}, {"3.1", io::StarVersion::v3_1}},

@@ -67,21 +67,42 @@ Json convert_map(const ConvertOptions& options) {
   return {{"map", options.output}, {"box_px", map.side}, {"pixel_size_angstrom", pixel_size}};
 }
 
+/// The STAR or .cs file beside a new stack: particles.mrcs -> particles.star.
+std::string beside(const std::string& stack, const std::string& input) {
+  return std::filesystem::path(stack).replace_extension(std::filesystem::path(input).extension()).string();
+}
+
+/// Copies the images that a particle file lists, changed, into one stack, and the file with them.
+template <class Change>
+Json gather(io::ParticleTable particles, const std::string& input, const std::string& output, int box, bool json,
+            Change change) {
+  const bool file = !is_mrc(input);
+  if (file) refuse_overwriting(beside(output, input), input);
+  for (const std::string& stack : particles.files) refuse_overwriting(output, stack);
+  const double pixel_size = particles.pixel_size_angstrom * particles.side / box;
+  auto stack = io::MrcStackWriter::create(output, box, pixel_size);
+  const int64_t images = stream_images(particles, stack, json, change);
+  Json result = {{"stack", output}, {"images", images}, {"box_px", box}, {"pixel_size_angstrom", pixel_size}};
+  if (!file) return result;
+  io::move_particles(particles, std::filesystem::absolute(output).string(), box, pixel_size);
+  io::write_particles(beside(output, input), particles);
+  result["particles"] = beside(output, input);
+  return result;
+}
+
 Json convert_stack(const ConvertOptions& options) {
   if (options.flip_hand) throw UsageError("--flip-hand: is for a map; images have no hand");
-  const io::ParticleTable particles = io::load_particles(options.input, options.load);
+  io::LoadOptions load = options.load;
+  load.metadata_only = false;
+  io::ParticleTable particles = io::load_particles(options.input, load);
   print_warnings(particles.warnings, options.json);
-  auto stack = io::MrcStackWriter::create(options.output, particles.side, particles.pixel_size_angstrom);
-  const int64_t images =
-      stream_images(particles, stack, options.json, [&](std::vector<float>& some) -> std::span<float> {
-        if (options.invert)
-          for (float& v : some) v = -v;
-        return some;
-      });
-  return {{"stack", options.output},
-          {"images", images},
-          {"box_px", particles.side},
-          {"pixel_size_angstrom", particles.pixel_size_angstrom}};
+  const int side = particles.side;
+  return gather(std::move(particles), options.input, options.output, side, options.json,
+                [&](std::vector<float>& some) -> std::span<float> {
+                  if (options.invert)
+                    for (float& v : some) v = -v;
+                  return some;
+                });
 }
 
 /// Rows of rot, tilt, psi (degrees), x, y (pixels).
@@ -125,11 +146,6 @@ Json convert_particles(const ConvertOptions& options) {
           {"latents", run.latent}};
 }
 
-/// The STAR or .cs file beside a new stack: particles.mrcs -> particles.star.
-std::string beside(const std::string& stack, const std::string& input) {
-  return std::filesystem::path(stack).replace_extension(std::filesystem::path(input).extension()).string();
-}
-
 Json downsample_map(const DownsampleOptions& options, Device& device) {
   const io::Volume map = io::read_volume(options.input);
   if (map.side % 2 != 0 || options.box > map.side)
@@ -150,11 +166,9 @@ int run_convert(const ConvertOptions& options) {
   const std::string& out = options.output;
   refuse_overwriting(out, options.input);
   Json result;
-  if (is_mrc(out) && !is_mrc(options.input))
-    throw UsageError("-o: particles become a .star, .cs or .npy; a map or stack a .mrc or .mrcs");
   if (!is_mrc(out))
     result = convert_particles(options);
-  else if (is_map(options.input))
+  else if (is_mrc(options.input) && is_map(options.input))
     result = convert_map(options);
   else
     result = convert_stack(options);
@@ -177,22 +191,9 @@ int run_downsample(const DownsampleOptions& options) {
   print_warnings(particles.warnings, options.common.json);
   const int side = particles.side;
   if (options.box > side) throw UsageError("--box: is larger than the images' " + std::to_string(side));
-  const std::string file = mrc ? "" : beside(options.output, options.input);
-  refuse_overwriting(file, options.input);
-  for (const std::string& stack : particles.files) refuse_overwriting(options.output, stack);
-  const double pixel_size = particles.pixel_size_angstrom * side / options.box;
-  auto stack = io::MrcStackWriter::create(options.output, options.box, pixel_size);
-  const int64_t images = stream_images(particles, stack, options.common.json, [&](const std::vector<float>& some) {
-    return fourier_crop(*device, some, side, options.box);
-  });
-  Json result = {
-      {"stack", options.output}, {"images", images}, {"box_px", options.box}, {"pixel_size_angstrom", pixel_size}};
-  if (!mrc) {
-    io::move_particles(particles, std::filesystem::absolute(options.output).string(), options.box, pixel_size);
-    io::write_particles(file, particles);
-    result["particles"] = file;
-  }
-  print_result(result, options.common.json);
+  print_result(gather(std::move(particles), options.input, options.output, options.box, options.common.json,
+                      [&](const std::vector<float>& some) { return fourier_crop(*device, some, side, options.box); }),
+               options.common.json);
   return io::ok;
 }
 

@@ -171,12 +171,16 @@ Json cs_info(const std::string& path, std::vector<std::string>& warnings) {
   return result;
 }
 
-Json pickle_info(const std::string& path) {
+Json pickle_info(const std::string& path, std::vector<std::string>& warnings) {
   Json result = {{"kind", "pickled NumPy arrays"}, {"array", Json::array()}};
   const auto pickles = io::read_pickles(path);
   for (size_t i = 0; i < pickles.size(); ++i)
-    for (const io::NpyArray& array : pickles[i])
+    for (const io::NpyArray& array : pickles[i]) {
+      const auto values = io::npy_values(array, path);
+      if (std::any_of(values.begin(), values.end(), [](double v) { return !std::isfinite(v); }))
+        warnings.push_back("pickle " + std::to_string(i + 1) + " holds a NaN or an infinity");
       result["array"].push_back({{"pickle", i + 1}, {"type", npy_type_name(array.type)}, {"shape", array.shape}});
+    }
   return result;
 }
 
@@ -293,7 +297,7 @@ int run_info(const FileOptions& options) {
       result.update(cs_info(options.file, warnings));
       break;
     case Kind::pickle:
-      result.update(pickle_info(options.file));
+      result.update(pickle_info(options.file, warnings));
       break;
     case Kind::npy:
       result.update(npy_info(options.file));
@@ -330,7 +334,7 @@ int run_validate(const FileOptions& options) {
       result.update(validate_particles(options, "cryoSPARC table", warnings));
       break;
     case Kind::pickle:
-      result.update(pickle_info(options.file));
+      result.update(pickle_info(options.file, warnings));
       break;
     case Kind::npy:
       result.update(validate_npy(options.file));

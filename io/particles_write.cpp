@@ -257,7 +257,7 @@ void write_particles_star(const std::string& path, const ParticleTable& table,
   StarLoop& loop = particle_loop(document);
   make_names_findable(loop, table);
   if (!euler_deg.empty()) set_poses(loop, document.find("optics") != nullptr, table, euler_deg, shift_px);
-  if (table.ctf_replaced) set_ctf_columns(loop, document.find("optics"), table.ctf);
+  if (table.ctf_replaced && !table.source.empty()) set_ctf_columns(loop, document.find("optics"), table.ctf);
   for (const auto& [label, values] : extra_columns) {
     std::vector<std::string> cells;
     for (const double value : values) cells.push_back(general(value));

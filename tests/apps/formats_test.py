@@ -303,6 +303,13 @@ class Formats(unittest.TestCase):
         self.assertAlmostEqual(read_mrc(out)[1], 1.25, places=5)
         call("convert", out, "-o", again, "--flip-hand", "--invert", "--apix", self.apix)
         np.testing.assert_array_equal(read_mrc(again)[0], before)
+        picked, gathered = self.path / "picked.star", self.path / "gathered.mrcs"
+        call("select", self.star, "-o", picked, "--images", "7,3,50")
+        call("convert", picked, "-o", gathered)
+        np.testing.assert_array_equal(read_mrc(gathered)[0], read_mrc(self.stack)[0][[2, 6, 49]])
+        self.assertEqual(star_columns(self.path / "gathered.star")["_rlnDefocusU"],
+                         [self.columns["_rlnDefocusU"][i] for i in (2, 6, 49)])
+        call("validate", self.path / "gathered.star")
         inverted = self.path / "inverted.mrcs"
         call("convert", self.stack, "-o", inverted, "--invert")
         np.testing.assert_array_equal(read_mrc(inverted)[0], -read_mrc(self.stack)[0])
@@ -355,7 +362,7 @@ class Formats(unittest.TestCase):
     def test_wrong_uses_are_refused_and_nothing_is_written(self):
         x = self.path / "not-made.star"
         for code, arguments in (
-                (64, ["convert", self.star, "-o", self.path / "x.mrc"]), (64, ["convert", self.star, "-o", self.star]),
+                (64, ["convert", self.star, "-o", self.star]),
                 (64, ["convert", self.star, "-o", x, "--invert"]), (64, ["convert", self.star, "-o", self.path / "x.txt"]),
                 (64, ["convert", self.star, "--passthrough", "y.cs", "-o", x]), (66, ["convert", "absent.star", "-o", x]),
                 (64, ["convert", self.stack, "-o", self.path / "x.mrcs", "--flip-hand"]),
