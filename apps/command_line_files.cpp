@@ -41,9 +41,9 @@ void add_select(CommandLine& line) {
   add_loading(*app, o->load);
   add_json(*app, o->json);
   app->footer(
-      "A COLUMN is z1, z2 ... (latents), pc1, pc2 ... (their principal components), a label of the STAR file\n"
-      "(_rlnDefocusU) or a field of the .cs file (ctf/df1_A, alignments3D/shift:2). What is given together\n"
-      "must hold together.");
+      "A COLUMN is z1, z2 ... (latents), pc1, pc2 ... (their principal components), a label of the STAR\n"
+      "file (_rlnDefocusU) or a field of the .cs file (ctf/df1_A, alignments3D/shift:2). What is given\n"
+      "together must hold together.");
 }
 
 void add_convert(CommandLine& line) {
