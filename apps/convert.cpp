@@ -11,7 +11,7 @@
 namespace recon::apps {
 namespace {
 
-constexpr int64_t chunk_bytes = 64 << 20;
+constexpr int64_t piece_bytes = 64 << 20;
 
 bool is_mrc(const std::string& path) {
   return path.ends_with(".mrc") || path.ends_with(".mrcs") || path.ends_with(".map") || path.ends_with(".st");
@@ -34,7 +34,7 @@ void refuse_overwriting(const std::string& output, const std::string& input) {
 template <class Change>
 int64_t stream_images(const io::ParticleTable& particles, io::MrcStackWriter& stack, bool json, Change change) {
   const int64_t area = int64_t{particles.side} * particles.side;
-  const int64_t chunk = std::clamp<int64_t>(chunk_bytes / (area * 4), 1, std::max<int64_t>(1, particles.size()));
+  const int64_t chunk = std::clamp<int64_t>(piece_bytes / (area * 4), 1, std::max<int64_t>(1, particles.size()));
   std::vector<float> images;
   ProgressDisplay progress(json);
   for (int64_t first = 0; first < particles.size(); first += chunk) {
@@ -155,7 +155,7 @@ Json downsample_map(const DownsampleOptions& options, Device& device) {
                           .problem = map.side % 2 ? "an odd box" : "a smaller box than --box",
                           .repair = "give an even box no larger than the map's"});
   const double pixel_size = options.load.pixel_size_angstrom.value_or(map.pixel_size_angstrom) * map.side / options.box;
-  io::write_volume(options.output, fourier_crop_map(device, map.data, map.side, options.box), options.box, pixel_size);
+  io::write_volume(options.output, crop_map(device, map.data, map.side, options.box), options.box, pixel_size);
   return {{"map", options.output}, {"box_px", options.box}, {"pixel_size_angstrom", pixel_size}};
 }
 
@@ -192,7 +192,7 @@ int run_downsample(const DownsampleOptions& options) {
   const int side = particles.side;
   if (options.box > side) throw UsageError("--box: is larger than the images' " + std::to_string(side));
   print_result(gather(std::move(particles), options.input, options.output, options.box, options.common.json,
-                      [&](const std::vector<float>& some) { return fourier_crop(*device, some, side, options.box); }),
+                      [&](const std::vector<float>& some) { return crop_images(*device, some, side, options.box); }),
                options.common.json);
   return io::ok;
 }

@@ -9,7 +9,7 @@ namespace {
 
 void check_sides(int side, int smaller) {
   expect(smaller >= 2 && smaller <= side && side % 2 == 0 && smaller % 2 == 0,
-         "fourier_crop: even sides, the second no larger than the first");
+         "crop_images: even sides, the second no larger than the first");
 }
 
 /// Rows of the middle: out[i] = in[i + (side - smaller)/2] along the last axis of `lines` lines.
@@ -20,10 +20,10 @@ void copy_middle(const float* in, float* out, int64_t lines, int64_t side, int64
 
 }  // namespace
 
-std::vector<float> fourier_crop(Device& device, std::span<const float> images, int side, int smaller) {
+std::vector<float> crop_images(Device& device, std::span<const float> images, int side, int smaller) {
   check_sides(side, smaller);
   const int64_t area = int64_t{side} * side, less = int64_t{smaller} * smaller;
-  expect(static_cast<int64_t>(images.size()) % area == 0, "fourier_crop: whole images are wanted");
+  expect(static_cast<int64_t>(images.size()) % area == 0, "crop_images: whole images are wanted");
   const int64_t count = static_cast<int64_t>(images.size()) / area, skip = (side - smaller) / 2;
   Buffer<float> large(device, count, area), small(device, count, less);
   large.upload(images);
@@ -38,10 +38,10 @@ std::vector<float> fourier_crop(Device& device, std::span<const float> images, i
   return small.download();
 }
 
-std::vector<float> fourier_crop_map(Device& device, std::span<const float> map, int side, int smaller) {
+std::vector<float> crop_map(Device& device, std::span<const float> map, int side, int smaller) {
   check_sides(side, smaller);
   const int64_t plane = int64_t{side} * side, less = int64_t{smaller} * smaller, skip = (side - smaller) / 2;
-  expect(static_cast<int64_t>(map.size()) == plane * side, "fourier_crop: the map must be side^3");
+  expect(static_cast<int64_t>(map.size()) == plane * side, "crop_images: the map must be side^3");
   Buffer<float> large(device, plane, side), small(device, less, smaller);
   large.upload(map);
   hartley(device, Hartley3d{.volume = large.view(), .hartley = large.view(), .side = side});

@@ -32,8 +32,8 @@ std::vector<float> wave(int side, int depth) {
 TEST_CASE("a smaller box shows the same field of view: a wave within its band is the same wave") {
   const auto device = reference::test_device();
   for (const int smaller : {8, 10, 16}) {
-    const auto image = fourier_crop(*device, wave(16, 1), 16, smaller), expected = wave(smaller, 1);
-    const auto map = fourier_crop_map(*device, wave(16, 16), 16, smaller), expected_map = wave(smaller, smaller);
+    const auto image = crop_images(*device, wave(16, 1), 16, smaller), expected = wave(smaller, 1);
+    const auto map = crop_map(*device, wave(16, 16), 16, smaller), expected_map = wave(smaller, smaller);
     REQUIRE(image.size() == expected.size());
     REQUIRE(map.size() == expected_map.size());
     for (size_t i = 0; i < image.size(); ++i) CHECK(image[i] == doctest::Approx(expected[i]).epsilon(1e-5));

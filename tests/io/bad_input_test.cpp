@@ -11,23 +11,10 @@
 // Every kind of bad input with its exact message and exit code: what, where, which value, and what to do about it.
 
 using namespace recon::io;
+using test::check_cases;
 using test::MrcBytes;
 
 namespace {
-
-struct Case {
-  std::string kind;
-  std::string bytes;
-  std::string expected;
-};
-
-void check_cases(const std::vector<Case>& cases, const std::function<void(const std::string&)>& read) {
-  for (const Case& one : cases) {
-    CAPTURE(one.kind);
-    CHECK(test::failure([&] { read(one.bytes); }) == one.expected);
-    CHECK(one.expected.find("; repair: ") != std::string::npos);
-  }
-}
 
 std::string star_row(const std::string& labels, const std::string& cells) {
   return "data_\nloop_\n_rlnImageName\n" + labels + "1@a " + cells + "\n";

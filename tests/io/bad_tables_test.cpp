@@ -9,6 +9,7 @@
 // Bad cryoSPARC tables, pickles and files of poses, CTF and selections, with their exact messages and exit codes.
 
 using namespace recon::io;
+using test::check_cases;
 using test::MrcBytes;
 
 namespace {
@@ -22,18 +23,6 @@ std::string npy(const std::string& header, const std::string& data = "") {
 
 std::string table(const std::string& fields, const std::string& shape = "(1,)", const std::string& data = "") {
   return npy("{'descr': [" + fields + "], 'fortran_order': False, 'shape': " + shape + "}", data);
-}
-
-struct Case {
-  std::string kind, bytes, expected;
-};
-
-void check_cases(const std::vector<Case>& cases, const std::function<void(const std::string&)>& read) {
-  for (const Case& one : cases) {
-    CAPTURE(one.kind);
-    CHECK(test::failure([&] { read(one.bytes); }) == one.expected);
-    CHECK(one.expected.find("; repair: ") != std::string::npos);
-  }
 }
 
 }  // namespace
