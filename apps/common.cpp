@@ -220,6 +220,20 @@ const char* contrast_name(int sign) {
                     : "unknown";
 }
 
+void tell_contrast_of_file(const io::ParticleTable& particles, const PreparationConfig& preparation, bool json) {
+  const int sign = particles.contrast_sign;
+  if (sign == 0) return;
+  if (json)
+    print_result({{"event", "contrast_of_file"}, {"blob_sign", sign}, {"says", contrast_name(sign)}}, true);
+  else
+    std::cerr << "the file's blob/sign says: " << contrast_name(sign) << std::endl;
+  const bool wants_dark = particles.has_ctf && preparation.ctf != CtfMode::none;
+  if (((preparation.invert ? -sign : sign) < 0) != wants_dark)
+    print_warning(std::string("by the file's blob/sign the density will come out negative: ") +
+                      (preparation.invert ? "leave out" : "give") + " --invert",
+                  json);
+}
+
 std::string numbered(const std::string& prefix, size_t number, const std::string& suffix) {
   std::string digits = std::to_string(number);
   if (digits.size() < 3) digits.insert(0, 3 - digits.size(), '0');

@@ -77,6 +77,9 @@ io::ParticleTable load_for_engine(const std::string& path, const io::LoadOptions
 
 /// What a file says of its images' contrast (io::ParticleTable::contrast_sign).
 const char* contrast_name(int sign);
+/// Tells it where the file says it, and warns where that and --invert together give the other sign than the CTF model
+/// expects (particles darker than their surroundings; without a CTF brighter).
+void tell_contrast_of_file(const io::ParticleTable& particles, const PreparationConfig& preparation, bool json);
 
 /// vol_007.mrc
 std::string numbered(const std::string& prefix, size_t number, const std::string& suffix);

@@ -83,44 +83,34 @@ RunConfig run_config(const TrainOptions& options, int side) {
 struct Contrast {
   ContrastReport report;
   bool wants_dark = false, looks_wrong = false;
-  int by_file = 0;  ///< io::ParticleTable::contrast_sign
 };
 
 Contrast contrast_of(const io::ParticleTable& particles, const PreparationConfig& preparation) {
   Contrast result{.report = contrast(particles)};
   result.wants_dark = particles.has_ctf && preparation.ctf != CtfMode::none;
   const double sigma = result.report.centre_minus_rim_sigma * (preparation.invert ? -1 : 1);
-  result.by_file = particles.contrast_sign;
   result.looks_wrong = !result.report.undecided() && (sigma < 0) != result.wants_dark;
   return result;
 }
 
 Json describe(const io::ParticleTable& particles, const RunConfig& config, const Contrast& contrast) {
   const TrainConfig& stage = config.stages.front();
-  const char* seen = contrast.report.undecided() ? "undecided" : contrast_name(contrast.report.inverted() ? -1 : 1);
+  const char* seen = contrast.report.undecided()  ? "undecided"
+                     : contrast.report.inverted() ? "particles darker than their surroundings"
+                                                  : "particles brighter than their surroundings";
   const char* ctf = !particles.has_ctf || config.preparation.ctf == CtfMode::none ? "none"
                     : config.preparation.ctf == CtfMode::model                    ? "in the model"
                                                                                   : "phase flipping";
-  Json result = {{"images", particles.size()},
-                 {"box_px", particles.side},
-                 {"pixel_size_angstrom", particles.pixel_size_angstrom},
-                 {"ctf", ctf},
-                 {"poses", stage.poses == PoseMode::given ? "given" : "search"},
-                 {"zdim", stage.model.latent},
-                 {"stages", config.stages.size()},
-                 {"contrast", seen},
-                 {"contrast_centre_minus_rim_sigma", contrast.report.centre_minus_rim_sigma},
-                 {"inverted_by_option", config.preparation.invert}};
-  if (contrast.by_file != 0) result["contrast_by_file"] = contrast_name(contrast.by_file);
-  return result;
-}
-
-/// Where blob/sign of a .cs and --invert together give the other sign than the CTF model expects.
-void warn_of_sign(const Contrast& contrast, bool invert, bool json) {
-  if (contrast.by_file == 0 || (contrast.by_file * (invert ? -1 : 1) < 0) == contrast.wants_dark) return;
-  print_warning(std::string("the file's blob/sign says ") + contrast_name(contrast.by_file) + ": " +
-                    (invert ? "leave out" : "give") + " --invert for a positive density",
-                json);
+  return {{"images", particles.size()},
+          {"box_px", particles.side},
+          {"pixel_size_angstrom", particles.pixel_size_angstrom},
+          {"ctf", ctf},
+          {"poses", stage.poses == PoseMode::given ? "given" : "search"},
+          {"zdim", stage.model.latent},
+          {"stages", config.stages.size()},
+          {"contrast", seen},
+          {"contrast_centre_minus_rim_sigma", contrast.report.centre_minus_rim_sigma},
+          {"inverted_by_option", config.preparation.invert}};
 }
 
 void tell(ProgressDisplay& display, const Json& d, const Contrast& contrast, bool json) {
@@ -166,7 +156,6 @@ int dry_run(Device& device, const TrainOptions& options, const io::ParticleTable
   result["memory"] = memory_json(memory_plan(device, particles, config), device);
   ProgressDisplay display(options.common.json);
   if (contrast.looks_wrong) tell(display, result, contrast, options.common.json);
-  warn_of_sign(contrast, config.preparation.invert, options.common.json);
   print_result(result, options.common.json);
   return io::ok;
 }
@@ -229,6 +218,7 @@ int run_train(const TrainOptions& given) {
   RunConfig config = run_config(options, particles.side);
   if (config.latents && !std::filesystem::exists(options.output + "/config.json"))  // a resumed run has its table
     read_latents(*config.latents, config.stages.front().model.latent, particles.size());
+  tell_contrast_of_file(particles, config.preparation, json);
   if (!decodes_in(*device, config.stages.front().model.precision))
     throw UsageError("--precision: " + device->name() +
                      " has no products of such operands; leave it out for fp32, or use --device cuda");
@@ -242,7 +232,6 @@ int run_train(const TrainOptions& given) {
   auto folder = io::RunFolder::open(options.output);
   const Contrast contrast = contrast_of(particles, config.preparation);
   tell(display, describe(particles, config, contrast), contrast, json);
-  warn_of_sign(contrast, config.preparation.invert, json);
   if (device->state_or_null()) {
     const MemoryPlan plan = memory_plan(*device, particles, config);
     check_memory(plan, *device);

@@ -143,6 +143,10 @@ class Formats(unittest.TestCase):
                                    atol=1e-5)
         self.assertEqual([int(name.split("@")[0]) for name in found["_rlnImageName"]], list(range(1, IMAGES + 1)))
         self.assertEqual(found["_rlnRandomSubset"], [str(1 + i % 2) for i in range(IMAGES)])
+        for options, warned in (([], True), (["--invert"], False)):  # no CTF: bright particles are expected
+            told = call("train", poses, "--passthrough", blobs, "-o", self.path / "none", "--dry-run", *options).stderr
+            self.assertIn("blob/sign says: particles darker", told)
+            self.assertEqual("by the file's blob/sign the density will come out negative" in told, warned)
         maps = {}
         for name, particles in (("cs", poses), ("star", out)):
             extra = ["--passthrough", blobs] if name == "cs" else []
