@@ -182,7 +182,7 @@ class Formats(unittest.TestCase):
         np.testing.assert_allclose(maps[0], maps[1], atol=1e-4 * np.abs(maps[1]).max())
         dry = result("train", self.stack, "-o", self.path / "none", "--poses", self.path / "poses.pkl", "--ctf",
                      self.path / "ctf.pkl", "--ind", self.path / "ind.pkl", "--dry-run")
-        self.assertEqual((dry["images"], dry["poses"], dry["ctf"]), (3, "given", "in the model"))
+        self.assertEqual((dry["images"], dry["poses"], dry["ctf"]["use"]), (3, "given", "in the model"))
 
     def test_a_pickle_that_would_run_a_command_runs_none(self):
         target = self.path / "touched"
