@@ -60,9 +60,7 @@ TEST_CASE("bad CSDAT streams are refused with byte and field") {
   const auto stream = [](const std::string& header, const std::string& data) {
     std::string length;
     for (int i = 0; i < 4; ++i) length += static_cast<char>(header.size() >> (8 * i) & 255);
-    return "\x95"
-           "CSDAT" +
-           length + header + data;
+    return std::string("\x95").append("CSDAT").append(length).append(header).append(data);
   };
   const std::string one = R"({"length": 1, "dtype": [["a", "<u4"]], "compression": "lz4", "compressed_fields": )";
   const std::string again = "; repair: export the file again";
@@ -157,7 +155,7 @@ TEST_CASE("pickles that are no arrays are refused and nothing of them is looked 
   const auto refused = [&](int byte, const std::string& problem) {
     return "65 p: byte " + std::to_string(byte) + ": " + problem + plain;
   };
-  const auto three = [](const std::string& body) { return "\x80\x03" + body; };
+  const auto three = [](const std::string& body) { return std::string("\x80\x03").append(body); };
   check_cases(
       {{"empty", "", "65 p: the file is empty; repair: save plain NumPy arrays: numpy.save to .npy"},
        {"protocol 0", "cos\nsystem\n(S'x'\ntR.", refused(1, "no pickle of protocol 2 or later begins here")},
