@@ -30,7 +30,7 @@ std::string table(const std::string& fields, const std::string& shape = "(1,)", 
 TEST_CASE("bad .cs files are refused with the place in the header") {
   const std::string save = "; repair: write it again with numpy.save";
   const auto at = [&](int character, const std::string& problem) {
-    return "65 c: header character " + std::to_string(character) + ": " + problem + save;
+    return std::string("65 c: header character ").append(std::to_string(character)).append(": " + problem + save);
   };
   check_cases(
       {{"plain array", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1,)}", "xxxx"),
@@ -153,7 +153,7 @@ TEST_CASE("bad fields of particles are refused with row, field and value") {
 TEST_CASE("pickles that are no arrays are refused and nothing of them is looked up") {
   const std::string plain = "; repair: save plain NumPy arrays: numpy.save to .npy, or pickle.dump of an array";
   const auto refused = [&](int byte, const std::string& problem) {
-    return "65 p: byte " + std::to_string(byte) + ": " + problem + plain;
+    return std::string("65 p: byte ").append(std::to_string(byte)).append(": " + problem + plain);
   };
   const auto three = [](const std::string& body) { return std::string("\x80\x03").append(body); };
   check_cases(
