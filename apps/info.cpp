@@ -160,14 +160,17 @@ const char* npy_type_name(io::NpyType type) {
   return names[static_cast<size_t>(type)];
 }
 
-Json cs_info(const std::string& path, std::vector<std::string>& warnings) {
-  const io::CsTable fields = io::read_cs(path);
+Json cs_info(const FileOptions& options, std::vector<std::string>& warnings) {
+  io::CsTable fields = io::read_cs(options.file);
+  for (const std::string& other : options.passthrough) fields.join(io::read_cs(other), options.file, other);
   Json result = {{"kind", "cryoSPARC table"}, {"rows", fields.rows()}, {"field", Json::array()}};
   for (const io::CsColumn& column : fields.columns())
     result["field"].push_back({{"name", io::printable(column.field.name)},
                                {"type", io::npy_field_type(column.field)},
                                {"shape", column.field.shape}});
-  put_particles(result, warnings, [&] { return io::load_particles(path, {.metadata_only = true}); });
+  put_particles(result, warnings, [&] {
+    return io::load_particles(options.file, {.passthrough = options.passthrough, .metadata_only = true});
+  });
   return result;
 }
 
@@ -226,7 +229,7 @@ void validate_images(const io::ParticleTable& table, bool json) {
 }
 
 Json validate_particles(const FileOptions& options, const char* kind, std::vector<std::string>& warnings) {
-  const auto table = io::load_particles(options.file, {.datadir = options.datadir});
+  const auto table = io::load_particles(options.file, {.datadir = options.datadir, .passthrough = options.passthrough});
   warnings = table.warnings;
   validate_images(table, options.json);
   Json result = {{"kind", kind}};
@@ -269,6 +272,10 @@ Json validate_run(const std::string& path, std::vector<std::string>& warnings) {
   return {{"kind", "run folder"}, {"newest_valid_checkpoint", found->path}};
 }
 
+void refuse_passthrough(Kind kind, const FileOptions& options) {
+  if (kind != Kind::cs && !options.passthrough.empty()) throw UsageError("--passthrough is for a .cs file");
+}
+
 void finish(Json result, const FileOptions& options, const std::vector<std::string>& warnings) {
   result["warnings"] = warnings;
   if (!options.json) {
@@ -282,8 +289,10 @@ void finish(Json result, const FileOptions& options, const std::vector<std::stri
 
 int run_info(const FileOptions& options) {
   std::vector<std::string> warnings;
+  const Kind kind = kind_of(options.file);
+  refuse_passthrough(kind, options);
   Json result = {{"file", options.file}};
-  switch (kind_of(options.file)) {
+  switch (kind) {
     case Kind::mrc: {
       const auto file = io::MrcFile::open(options.file);
       warnings = file.header().warnings;
@@ -294,7 +303,7 @@ int run_info(const FileOptions& options) {
       result.update(star_info(options.file, warnings));
       break;
     case Kind::cs:
-      result.update(cs_info(options.file, warnings));
+      result.update(cs_info(options, warnings));
       break;
     case Kind::pickle:
       result.update(pickle_info(options.file, warnings));
@@ -316,6 +325,7 @@ int run_info(const FileOptions& options) {
 int run_validate(const FileOptions& options) {
   std::vector<std::string> warnings;
   const Kind kind = kind_of(options.file);
+  refuse_passthrough(kind, options);
   if (kind != Kind::star && kind != Kind::cs && !options.datadir.empty())
     throw UsageError("--datadir is for a .star or .cs file");
   Json result = {{"file", options.file}, {"valid", true}};

@@ -143,6 +143,7 @@ int run_compare_latents(const CompareLatentsOptions& options);
 struct FileOptions {
   bool json = false;
   std::string file, datadir;
+  std::vector<std::string> passthrough;  ///< of a .cs file
 };
 int run_info(const FileOptions& options);
 int run_validate(const FileOptions& options);

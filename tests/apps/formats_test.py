@@ -147,6 +147,7 @@ class Formats(unittest.TestCase):
             told = call("train", poses, "--passthrough", blobs, "-o", self.path / "none", "--dry-run", *options).stderr
             self.assertIn("blob/sign says: particles darker", told)
             self.assertEqual("by the file's blob/sign the density will come out negative" in told, warned)
+        call("validate", poses, "--passthrough", blobs)
         maps = {}
         for name, particles in (("cs", poses), ("star", out)):
             extra = ["--passthrough", blobs] if name == "cs" else []
