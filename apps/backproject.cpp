@@ -1,7 +1,6 @@
 #include "engine/backproject/backproject.h"
 
 #include <cmath>
-#include <cstdio>
 #include <numeric>
 
 #include "apps/options.h"
@@ -13,27 +12,13 @@
 namespace recon::apps {
 namespace {
 
-/// The table whose poses count: the particles', or those of --poses.
 io::ParticleTable with_poses(const BackprojectCommand& options) {
   io::LoadOptions load = options.load;
   load.ignore_ctf = options.no_ctf;
   io::ParticleTable particles = load_for_engine(options.particles, load);
   print_warnings(particles.warnings, options.common.json);
-  if (!options.poses.empty()) {
-    io::LoadOptions metadata = options.load;
-    metadata.metadata_only = true;
-    const auto other = io::load_particles(options.poses, metadata);
-    if (other.size() != particles.size())
-      throw io::InputError({.file = options.poses,
-                            .value = std::to_string(other.size()) + " rows",
-                            .problem = "not one row an image (" + std::to_string(particles.size()) + ")",
-                            .repair = "give the file that was made from the same particles"});
-    particles.has_poses = other.has_poses;
-    particles.euler_deg = other.euler_deg;
-    particles.shift_px = other.shift_px;
-  }
   if (!particles.has_poses)
-    throw io::InputError({.file = options.poses.empty() ? options.particles : options.poses,
+    throw io::InputError({.file = options.particles,
                           .field = "_rlnAngleRot",
                           .problem = "the file has no poses",
                           .repair = "give --poses, or run reconstruct train first"});
@@ -75,17 +60,6 @@ BackprojectResult reconstruct_from(Device& device, const io::ParticleTable& part
   return reconstruction.finish();
 }
 
-void write_fsc_text(const std::string& path, std::span<const double> curve, int side, double pixel_size) {
-  std::string text = "# shell  frequency_1/A  resolution_A  fsc\n";
-  for (size_t i = 0; i < curve.size(); ++i) {
-    char line[100];
-    const double frequency = static_cast<double>(i + 1) / (side * pixel_size);
-    std::snprintf(line, sizeof line, "%4zu  %.6f  %9.3f  %.6f\n", i + 1, frequency, 1 / frequency, curve[i]);
-    text += line;
-  }
-  io::write_file(path, text);
-}
-
 }  // namespace
 
 int run_backproject(const BackprojectCommand& given) {
@@ -108,7 +82,7 @@ int run_backproject(const BackprojectCommand& given) {
   Json result = {{"map", options.output + "/backproject.mrc"}, {"images", data.count}, {"ctf", !data.ctf.empty()}};
   result.update(fsc_result(maps.fsc, data.side, data.pixel_size_angstrom));
   io::write_file(options.output + "/fsc.json", io::json_text(result, 1) + "\n");
-  write_fsc_text(options.output + "/fsc.txt", maps.fsc, data.side, data.pixel_size_angstrom);
+  write_fsc_file(options.output + "/fsc.txt", maps.fsc, data.side, data.pixel_size_angstrom);
   print_result(result, options.common.json);
   return io::ok;
 }

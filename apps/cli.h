@@ -146,6 +146,11 @@ inline void add_optics(CLI::App& app, io::LoadOptions& load) {
   add(app, "--amplitude-contrast W", load.amplitude_contrast, "amplitude contrast, 0 to 1 (overrules)")
       ->check(within(0, 1));
 }
+inline void add_particle_files(CLI::App& app, io::LoadOptions& load) {
+  add(app, "--passthrough FILE", load.passthrough, "a .cs file whose fields are joined to PARTICLES by uid; repeatable")
+      ->allow_extra_args(false);
+  add(app, "--ind FILE", load.subset, ".pkl or .npy: the images to use, counted from 0");
+}
 inline void add_halves(CLI::App& app, io::LoadOptions& load) {
   app.add_flag("--alternate-halves", load.alternate_halves,
                "half sets are odd and even images, whatever the file says (tilts of a few particles)");
@@ -191,5 +196,6 @@ struct CommandLine {
 };
 
 void add_train(CommandLine& line);  // command_line_train.cpp
+void add_files(CommandLine& line);  // command_line_files.cpp
 
 }  // namespace recon::apps

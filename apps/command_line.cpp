@@ -26,7 +26,7 @@ void add_simulate(CommandLine& line) {
       ->check(within(0, 1e6))
       ->transform([](std::string text) { return text == "continuous" ? std::string("0") : text; });
   add(*app, "--seed N", o->truth.seed, "of everything random");
-  auto* poses = add(*app, "--poses X.star", o->poses, "project at the poses (and CTF) of this file");
+  auto* poses = add(*app, "--poses FILE", o->poses, "project at the poses (and CTF) of this .star or .cs");
   poses->excludes("--shift-extent");
   auto* ctf =
       app->add_flag("--ctf", o->random_ctf, "draw a CTF for every image (defocus, astigmatism)")->excludes(poses);
@@ -111,29 +111,35 @@ void add_volumes(CommandLine& line) {
 void add_encode(CommandLine& line) {
   auto [app, o] = line.command<EncodeOptions>(line.app, "encode", "Latents of images from a run's encoder", run_encode);
   add(*app, "RUN", o->run, "folder of a run with --zdim and --latent encoder")->required();
-  add(*app, "PARTICLES", o->particles, "particles .star or .mrcs, of the run's box and pixel size")->required();
+  add(*app, "PARTICLES", o->particles, "particles .star, .cs or .mrcs, of the run's box and pixel size")->required();
   add(*app, "-o,--output FILE", o->output, "means, float32 [images, dimensions]");
   add(*app, "--log-variances FILE", o->log_variances, "also their log variances [not written]");
-  add(*app, "--datadir DIR", o->datadir, "folder that image paths start from [the run's]");
-  add(*app, "--apix A", o->pixel_size_angstrom, "pixel size, A [the file's]")->check(within(tiny, huge));
+  add(*app, "--poses FILE", o->load.poses, "poses .pkl, .npy, .star or .cs, row by row [PARTICLES]");
+  add(*app, "--ctf FILE", o->load.ctf, "CTF .pkl or .npy, row by row [PARTICLES]");
+  add_particle_files(*app, o->load);
+  add(*app, "--datadir DIR", o->load.datadir, "folder that image paths start from [the run's]");
+  add(*app, "--apix A", o->load.pixel_size_angstrom, "pixel size, A [the file's]")->check(within(tiny, huge));
   add_common(*app, o->common);
 }
 
 void add_backproject(CommandLine& line) {
   auto [app, o] = line.command<BackprojectCommand>(
       line.app, "backproject", "Classical reconstruction from known poses, with half maps", run_backproject);
-  add(*app, "PARTICLES", o->particles, "particles .star with poses")->required();
+  add(*app, "PARTICLES", o->particles, "particles .star or .cs with poses, or a stack and --poses")->required();
   add(*app, "-o,--output DIR", o->output, "gets backproject.mrc, half_map_a.mrc, half_map_b.mrc, fsc.json, fsc.txt")
       ->required();
-  add(*app, "--poses X.star", o->poses, "take the poses from this file (RUN/poses.star), row by row [PARTICLES]");
+  add(*app, "--poses FILE", o->load.poses,
+      "take the poses from this .star (RUN/poses.star), .cs, .pkl or .npy, row by row [PARTICLES]");
+  add(*app, "--ctf FILE", o->load.ctf, "take the CTF from this .pkl or .npy, row by row [PARTICLES]");
   add(*app, "--oversampling N", o->options.oversampling, "padding of the Fourier grid; memory 16 bytes x (N box)^3")
       ->check(within(1, 4));
   app->add_flag("--no-filter", o->no_filter, "no Wiener filter on backproject.mrc (half maps never have one)");
-  app->add_flag("--no-ctf", o->no_ctf, "ignore the CTF columns");
+  app->add_flag("--no-ctf", o->no_ctf, "ignore the CTF")->excludes("--ctf");
   app->add_flag("--window", o->preparation.window, "soft circular window on the images");
   for (CLI::Option* option : add_window(*app, o->preparation)) option->needs("--window");
   add_halves(*app, o->load);
   app->add_flag("--invert", o->preparation.invert, "multiply the images by -1");
+  add_particle_files(*app, o->load);
   add_optics(*app, o->load);
   add_common(*app, o->common);
 }
@@ -168,6 +174,7 @@ void add_compare(CommandLine& line) {
         ->expected(2)
         ->excludes(align);
     add(*app, "--aligned FILE", o->aligned_output, "write the moved A [not written]");
+    add(*app, "-o,--output FILE", o->output, "write the curve: .xml as EMDB takes it, else a table [not written]");
     add_mask(*app, o->mask);
     add_common(*app, o->common);
   }
@@ -175,7 +182,7 @@ void add_compare(CommandLine& line) {
     auto [app, o] = line.command<ComparePosesOptions>(
         *compare, "poses", "Errors of poses after a global alignment, both hands tried (paper, Table 1)",
         run_compare_poses);
-    add(*app, "A.star", o->stars[0], "poses found")->required();
+    add(*app, "A.star", o->stars[0], "poses found, .star or .cs")->required();
     add(*app, "B.star", o->stars[1], "true poses of the same images")->required();
     auto* maps =
         add(*app, "--maps A.mrc B.mrc", o->maps, "also the FSC of these, A moved by that alignment")->expected(2);
@@ -191,19 +198,6 @@ void add_compare(CommandLine& line) {
   add(*app, "TRUTH", o->truth, "states.npy [images], or a .star file (with --column)")->required();
   add(*app, "--column LABEL", o->column, "column of the .star file");
   add_json(*app, o->common.json);
-}
-
-void add_files(CommandLine& line) {
-  auto [info, i] = line.command<FileOptions>(
-      line.app, "info", "What a file or a run folder is: header, sizes, oddities", run_info, &FileOptions::json);
-  add(*info, "FILE", i->file, ".mrc, .mrcs, .star, .npy, .safetensors, or a run folder")->required();
-  add_json(*info, i->json);
-  auto [validate, v] =
-      line.command<FileOptions>(line.app, "validate", "Reads a file to its last byte and tells whether it can be used",
-                                run_validate, &FileOptions::json);
-  add(*validate, "FILE", v->file, ".mrc, .mrcs, .star (with its images), .npy or .safetensors")->required();
-  add(*validate, "--datadir DIR", v->datadir, "folder that the image paths of a .star start from");
-  add_json(*validate, v->json);
 }
 
 Command usage_error(const CommandLine& line, const std::string& message, bool json) {

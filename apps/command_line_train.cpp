@@ -5,6 +5,29 @@ namespace {
 
 const std::string search_group = "More: Pose search", refine_group = "More: Second stage (--refine)";
 
+/// An option with named values, or the name of a file, which means `with_file`.
+template <class E>
+CLI::Option* choice_or_file(CLI::App& app, const std::string& name, E& value, std::string& file,
+                            std::vector<std::pair<std::string, E>> names, const std::string& help, E with_file) {
+  std::string all, current;
+  for (const auto& [text, one] : names) {
+    all += text + "|";
+    if (one == value) current = text;
+  }
+  const auto assign = [&value, &file, names, name, all, with_file](const std::string& text) {
+    for (const auto& [known, one] : names)
+      if (known == text) {
+        value = one;
+        return;
+      }
+    if (text.find('.') == std::string::npos)
+      throw CLI::ValidationError(name, "'" + io::printable(text) + "' is not one of " + all + "FILE");
+    file = text;
+    value = with_file;
+  };
+  return app.add_option_function<std::string>(name, assign, help)->option_text(all + "FILE")->default_str(current);
+}
+
 void add_network(CLI::App& app, TrainOptions& o) {
   app.option_defaults()->group("More: Network");
   ModelConfig& m = o.stage.model;
@@ -100,10 +123,12 @@ void add_search(CLI::App& app, TrainOptions& o) {
 
 void add_input(CLI::App& app, TrainOptions& o) {
   app.option_defaults()->group("More: Input");
+  add_particle_files(app, o.run.load);
   add_optics(app, o.run.load);
-  choice<CtfMode>(app, "--ctf", o.run.preparation.ctf,
-                  {{"model", CtfMode::model}, {"phase-flip", CtfMode::phase_flip}, {"none", CtfMode::none}},
-                  "in the model, by phase flipping, or not at all")
+  choice_or_file<CtfMode>(app, "--ctf", o.run.preparation.ctf, o.run.load.ctf,
+                          {{"model", CtfMode::model}, {"phase-flip", CtfMode::phase_flip}, {"none", CtfMode::none}},
+                          "in the model, by phase flipping, or not at all; FILE: in the model, from a .pkl or .npy",
+                          CtfMode::model)
       ->each([&o](const std::string& text) { o.ctf_wanted = text != "none"; });
   choice<Placement>(app, "--images-in", o.run.preparation.placement,
                     {{"auto", Placement::automatic}, {"device", Placement::device}, {"host", Placement::host}},
@@ -172,10 +197,11 @@ void add_train(CommandLine& line) {
   o->stage = preset_config(line.preset, 0);
   o->start = line.preset;
   if (o->stage.model.source != LatentSource::none) o->latent = o->stage.model.source;
-  add(*app, "PARTICLES", o->run.particles, "particles .star (RELION), or a bare .mrcs")->required();
+  add(*app, "PARTICLES", o->run.particles, "particles .star (RELION) or .cs (cryoSPARC), or a bare .mrcs")->required();
   add(*app, "-o,--output RUN", o->output, "run folder; poses, latents and volumes end there")->required();
-  choice<PoseMode>(*app, "--poses", o->stage.poses, {{"search", PoseMode::search}, {"given", PoseMode::given}},
-                   "find the poses, or keep the file's");
+  choice_or_file<PoseMode>(*app, "--poses", o->stage.poses, o->run.load.poses,
+                           {{"search", PoseMode::search}, {"given", PoseMode::given}},
+                           "find the poses, keep the file's, or those of a .pkl, .npy, .star or .cs", PoseMode::given);
   choice<Preset>(*app, "--preset", o->start,
                  {{"paper", Preset::paper}, {"fast", Preset::fast}, {"motion", Preset::motion}},
                  "starting values of all options below (see --help with it)");

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "engine/analyze/fsc.h"
+#include "io/atomic_file.h"
 #include "io/strict_json.h"
 
 namespace recon::apps {
@@ -191,6 +192,24 @@ Json fsc_result(std::span<const double> curve, int side, double pixel_size_angst
   return result;
 }
 
+void write_fsc_file(const std::string& path, std::span<const double> curve, int side, double pixel_size_angstrom) {
+  const bool xml = path.ends_with(".xml");
+  const double unit = pixel_size_angstrom > 0 ? pixel_size_angstrom : 1;
+  std::string text = xml ? "<fsc title=\"Fourier shell correlation\" xaxis=\"Resolution (A-1)\" "
+                           "yaxis=\"Correlation Coefficient\">\n"
+                         : "# shell  frequency_1/A  resolution_A  fsc\n";
+  for (size_t i = 0; i < curve.size(); ++i) {
+    char line[120];
+    const double frequency = static_cast<double>(i + 1) / (side * unit);
+    if (xml)
+      std::snprintf(line, sizeof line, "  <coordinate><x>%.6f</x><y>%.6f</y></coordinate>\n", frequency, curve[i]);
+    else
+      std::snprintf(line, sizeof line, "%4zu  %.6f  %9.3f  %.6f\n", i + 1, frequency, 1 / frequency, curve[i]);
+    text += line;
+  }
+  io::write_file(path, xml ? text + "</fsc>\n" : text);
+}
+
 void check_window(const PreparationConfig& preparation) {
   if (preparation.window && preparation.window_inner >= preparation.window_outer)
     throw UsageError("--window-inner: the window must start to fall before it ends (--window-outer)");
@@ -205,6 +224,26 @@ io::ParticleTable load_for_engine(const std::string& path, const io::LoadOptions
                           .problem = "an odd box size",
                           .repair = "crop or pad the images to an even number of pixels"});
   return particles;
+}
+
+const char* contrast_name(int sign) {
+  return sign < 0   ? "particles darker than their surroundings"
+         : sign > 0 ? "particles brighter than their surroundings"
+                    : "unknown";
+}
+
+void tell_contrast_of_file(const io::ParticleTable& particles, const PreparationConfig& preparation, bool json) {
+  const int sign = particles.contrast_sign;
+  if (sign == 0) return;
+  if (json)
+    print_result({{"event", "contrast_of_file"}, {"blob_sign", sign}, {"says", contrast_name(sign)}}, true);
+  else
+    std::cerr << "the file's blob/sign says: " << contrast_name(sign) << std::endl;
+  const bool wants_dark = particles.has_ctf && preparation.ctf != CtfMode::none;
+  if (((preparation.invert ? -sign : sign) < 0) != wants_dark)
+    print_warning(std::string("by the file's blob/sign the density will come out negative: ") +
+                      (preparation.invert ? "leave out" : "give") + " --invert",
+                  json);
 }
 
 std::string numbered(const std::string& prefix, size_t number, const std::string& suffix) {

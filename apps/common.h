@@ -68,11 +68,20 @@ inline constexpr std::pair<double, const char*> fsc_thresholds[] = {{0.5, "0.5"}
 /// FSC, the resolutions it gives, and in Å where the pixel size is known.
 Json fsc_result(std::span<const double> curve, int side, double pixel_size_angstrom);
 
+/// An FSC as EMDB's FSC XML (.xml) or as a table; frequencies in 1/A, or in 1/px where the pixel size is not known.
+void write_fsc_file(const std::string& path, std::span<const double> curve, int side, double pixel_size_angstrom);
+
 /// Of the shells of an FSC, in cycles a pixel.
 std::vector<double> shell_frequencies(int side);
 
 /// Loads particles for a computation on their images: an even box. Throws as io::load_particles.
 io::ParticleTable load_for_engine(const std::string& path, const io::LoadOptions& options);
+
+/// What a file says of its images' contrast (io::ParticleTable::contrast_sign).
+const char* contrast_name(int sign);
+/// Tells it where the file says it, and warns where that and --invert together give the other sign than the CTF model
+/// expects (particles darker than their surroundings; without a CTF brighter).
+void tell_contrast_of_file(const io::ParticleTable& particles, const PreparationConfig& preparation, bool json);
 
 /// vol_007.mrc
 std::string numbered(const std::string& prefix, size_t number, const std::string& suffix);

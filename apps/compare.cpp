@@ -187,6 +187,9 @@ int run_compare_fsc(const CompareFscOptions& options) {
       io::write_volume(options.aligned_output, maps.a.data, maps.a.side, maps.b.pixel_size_angstrom);
   }
   result.update(fsc_of(*device, maps, options.mask));
+  if (!options.output.empty())
+    write_fsc_file(options.output, result["fsc"].get<std::vector<double>>(), maps.a.side,
+                   maps.b.pixel_size_angstrom > 0 ? maps.b.pixel_size_angstrom : maps.a.pixel_size_angstrom);
   print_result(result, options.common.json);
   return io::ok;
 }

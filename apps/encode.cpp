@@ -12,8 +12,13 @@ int run_encode(const EncodeOptions& options) {
                          : "the run has a latent table and no encoder; its own images' z are in " + options.run +
                                "/z.npy");
   io::LoadOptions load = run.config.load;
-  if (!options.datadir.empty()) load.datadir = options.datadir;
-  if (options.pixel_size_angstrom) load.pixel_size_angstrom = options.pixel_size_angstrom;
+  if (options.particles != run.config.particles) load.poses = load.ctf = load.subset = "", load.passthrough.clear();
+  const io::LoadOptions& given = options.load;
+  for (const auto file :
+       {&io::LoadOptions::datadir, &io::LoadOptions::poses, &io::LoadOptions::ctf, &io::LoadOptions::subset})
+    if (!(given.*file).empty()) load.*file = given.*file;
+  if (!given.passthrough.empty()) load.passthrough = given.passthrough;
+  if (given.pixel_size_angstrom) load.pixel_size_angstrom = given.pixel_size_angstrom;
   const auto particles = load_for_engine(options.particles, load);
   print_warnings(particles.warnings, options.common.json);
   if (particles.side != run.stage.model.side)

@@ -5,9 +5,11 @@
 #include "apps/options.h"
 #include "apps/progress.h"
 #include "io/checkpoint.h"
+#include "io/cs.h"
 #include "io/finite.h"
 #include "io/mrc.h"
 #include "io/npy.h"
+#include "io/pickle.h"
 #include "io/run_folder.h"
 #include "io/safetensors.h"
 #include "io/strict_json.h"
@@ -15,7 +17,7 @@
 namespace recon::apps {
 namespace {
 
-enum class Kind { mrc, star, npy, safetensors, run_folder };
+enum class Kind { mrc, star, cs, npy, pickle, safetensors, run_folder };
 
 /// By content where the content tells, else by name.
 Kind kind_of(const std::string& path) {
@@ -23,6 +25,8 @@ Kind kind_of(const std::string& path) {
   const io::FileSource file(path);
   std::string head(static_cast<size_t>(std::min<int64_t>(file.size(), 212)), '\0');
   file.read_at(0, std::as_writable_bytes(std::span(head.data(), head.size())));
+  if (path.ends_with(".cs")) return Kind::cs;
+  if (path.ends_with(".pkl")) return Kind::pickle;
   if (head.starts_with("\x93NUMPY") || path.ends_with(".npy")) return Kind::npy;
   if (path.ends_with(".safetensors")) return Kind::safetensors;
   if (path.ends_with(".star")) return Kind::star;
@@ -32,7 +36,7 @@ Kind kind_of(const std::string& path) {
   if (head.find("data_") != std::string::npos) return Kind::star;
   throw io::InputError({.file = path,
                         .problem = "not a kind of file that is read here",
-                        .repair = "give a .mrc, .mrcs, .star, .npy, .safetensors or a run folder"});
+                        .repair = "give a .mrc, .mrcs, .star, .cs, .npy, .pkl, .safetensors or a run folder"});
 }
 
 const char* mode_name(int mode) {
@@ -108,6 +112,7 @@ Json particles_info(const io::ParticleTable& t) {
                  {"poses", t.has_poses},
                  {"ctf", t.has_ctf},
                  {"half_sets", t.has_half_sets}};
+  if (t.contrast_sign != 0) result["contrast_by_file"] = contrast_name(t.contrast_sign);
   if (t.side == 0) result["box_px"] = nullptr;
   if (t.pixel_size_angstrom <= 0) result["pixel_size_angstrom"] = nullptr;
   return result;
@@ -129,17 +134,23 @@ Json star_tables(const io::StarDocument& document) {
   return tables;
 }
 
-Json star_info(const std::string& path, std::vector<std::string>& warnings) {
-  const auto document = io::StarDocument::parse(path);
-  Json result = {{"kind", "STAR"}, {"table", star_tables(document)}};
+/// What the particles of a file are, or why it holds none.
+template <class Load>
+void put_particles(Json& result, std::vector<std::string>& warnings, Load load) {
   try {
-    const auto table = io::load_particles(document, {.metadata_only = true});
+    const io::ParticleTable table = load();
     warnings = table.warnings;
     result.update(particles_info(table));
   } catch (const io::InputError& error) {
     result["particles"] = nullptr;
     result["not_particles_because"] = error.what();
   }
+}
+
+Json star_info(const std::string& path, std::vector<std::string>& warnings) {
+  const auto document = io::StarDocument::parse(path);
+  Json result = {{"kind", "STAR"}, {"table", star_tables(document)}};
+  put_particles(result, warnings, [&] { return io::load_particles(document, {.metadata_only = true}); });
   return result;
 }
 
@@ -147,6 +158,33 @@ const char* npy_type_name(io::NpyType type) {
   constexpr const char* names[] = {"bool",   "int8",   "int16",  "int32",   "int64",   "uint8",
                                    "uint16", "uint32", "uint64", "float16", "float32", "float64"};
   return names[static_cast<size_t>(type)];
+}
+
+Json cs_info(const FileOptions& options, std::vector<std::string>& warnings) {
+  io::CsTable fields = io::read_cs(options.file);
+  for (const std::string& other : options.passthrough) fields.join(io::read_cs(other), options.file, other);
+  Json result = {{"kind", "cryoSPARC table"}, {"rows", fields.rows()}, {"field", Json::array()}};
+  for (const io::CsColumn& column : fields.columns())
+    result["field"].push_back({{"name", io::printable(column.field.name)},
+                               {"type", io::npy_field_type(column.field)},
+                               {"shape", column.field.shape}});
+  put_particles(result, warnings, [&] {
+    return io::load_particles(options.file, {.passthrough = options.passthrough, .metadata_only = true});
+  });
+  return result;
+}
+
+Json pickle_info(const std::string& path, std::vector<std::string>& warnings) {
+  Json result = {{"kind", "pickled NumPy arrays"}, {"array", Json::array()}};
+  const auto pickles = io::read_pickles(path);
+  for (size_t i = 0; i < pickles.size(); ++i)
+    for (const io::NpyArray& array : pickles[i]) {
+      const auto values = io::npy_values(array, path);
+      if (std::any_of(values.begin(), values.end(), [](double v) { return !std::isfinite(v); }))
+        warnings.push_back("pickle " + std::to_string(i + 1) + " holds a NaN or an infinity");
+      result["array"].push_back({{"pickle", i + 1}, {"type", npy_type_name(array.type)}, {"shape", array.shape}});
+    }
+  return result;
 }
 
 Json npy_info(const std::string& path) {
@@ -190,11 +228,11 @@ void validate_images(const io::ParticleTable& table, bool json) {
   }
 }
 
-Json validate_star(const FileOptions& options, std::vector<std::string>& warnings) {
-  const auto table = io::load_particles(options.file, {.datadir = options.datadir});
+Json validate_particles(const FileOptions& options, const char* kind, std::vector<std::string>& warnings) {
+  const auto table = io::load_particles(options.file, {.datadir = options.datadir, .passthrough = options.passthrough});
   warnings = table.warnings;
   validate_images(table, options.json);
-  Json result = {{"kind", "STAR"}};
+  Json result = {{"kind", kind}};
   result.update(particles_info(table));
   return result;
 }
@@ -234,6 +272,10 @@ Json validate_run(const std::string& path, std::vector<std::string>& warnings) {
   return {{"kind", "run folder"}, {"newest_valid_checkpoint", found->path}};
 }
 
+void refuse_passthrough(Kind kind, const FileOptions& options) {
+  if (kind != Kind::cs && !options.passthrough.empty()) throw UsageError("--passthrough is for a .cs file");
+}
+
 void finish(Json result, const FileOptions& options, const std::vector<std::string>& warnings) {
   result["warnings"] = warnings;
   if (!options.json) {
@@ -247,8 +289,10 @@ void finish(Json result, const FileOptions& options, const std::vector<std::stri
 
 int run_info(const FileOptions& options) {
   std::vector<std::string> warnings;
+  const Kind kind = kind_of(options.file);
+  refuse_passthrough(kind, options);
   Json result = {{"file", options.file}};
-  switch (kind_of(options.file)) {
+  switch (kind) {
     case Kind::mrc: {
       const auto file = io::MrcFile::open(options.file);
       warnings = file.header().warnings;
@@ -257,6 +301,12 @@ int run_info(const FileOptions& options) {
     }
     case Kind::star:
       result.update(star_info(options.file, warnings));
+      break;
+    case Kind::cs:
+      result.update(cs_info(options, warnings));
+      break;
+    case Kind::pickle:
+      result.update(pickle_info(options.file, warnings));
       break;
     case Kind::npy:
       result.update(npy_info(options.file));
@@ -275,7 +325,9 @@ int run_info(const FileOptions& options) {
 int run_validate(const FileOptions& options) {
   std::vector<std::string> warnings;
   const Kind kind = kind_of(options.file);
-  if (kind != Kind::star && !options.datadir.empty()) throw UsageError("--datadir is for a .star file");
+  refuse_passthrough(kind, options);
+  if (kind != Kind::star && kind != Kind::cs && !options.datadir.empty())
+    throw UsageError("--datadir is for a .star or .cs file");
   Json result = {{"file", options.file}, {"valid", true}};
   switch (kind) {
     case Kind::mrc: {
@@ -286,7 +338,13 @@ int run_validate(const FileOptions& options) {
       break;
     }
     case Kind::star:
-      result.update(validate_star(options, warnings));
+      result.update(validate_particles(options, "STAR", warnings));
+      break;
+    case Kind::cs:
+      result.update(validate_particles(options, "cryoSPARC table", warnings));
+      break;
+    case Kind::pickle:
+      result.update(pickle_info(options.file, warnings));
       break;
     case Kind::npy:
       result.update(validate_npy(options.file));

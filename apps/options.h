@@ -85,14 +85,13 @@ int run_volumes(const VolumesOptions& options);
 struct EncodeOptions {
   CommonOptions common;
   std::string run, particles, output = "z.npy", log_variances;
-  std::string datadir;
-  std::optional<double> pixel_size_angstrom;
+  io::LoadOptions load;  ///< what is given in place of the run's own
 };
 int run_encode(const EncodeOptions& options);
 
 struct BackprojectCommand {
   CommonOptions common;
-  std::string particles, output, poses;
+  std::string particles, output;
   io::LoadOptions load;
   PreparationConfig preparation = {.window = false};
   bool no_ctf = false, no_filter = false;
@@ -112,7 +111,7 @@ struct CompareFscOptions {
   bool align = false;
   std::vector<std::string> align_poses;  ///< none, or two STAR files
   MaskOptions mask;
-  std::string aligned_output;
+  std::string aligned_output, output;  ///< the moved map; the curve
 };
 int run_compare_fsc(const CompareFscOptions& options);
 
@@ -144,9 +143,55 @@ int run_compare_latents(const CompareLatentsOptions& options);
 struct FileOptions {
   bool json = false;
   std::string file, datadir;
+  std::vector<std::string> passthrough;  ///< of a .cs file
 };
 int run_info(const FileOptions& options);
 int run_validate(const FileOptions& options);
+
+struct SelectOptions {
+  bool json = false;
+  std::string input, output, latents, labels, index_file;
+  io::LoadOptions load;
+  std::vector<std::string> ranges, lassos;  ///< three words each: column, low, high; column, column, corners
+  std::vector<int64_t> clusters, images;    ///< labels, from 0; rows, from 1
+  std::optional<int> kmeans;
+  uint64_t seed = 0;  ///< of k-means
+  bool invert = false;
+};
+int run_select(const SelectOptions& options);
+
+/// Of particles (.star, .cs, stack, run) or of maps and stacks (.mrc).
+struct ConvertOptions {
+  bool json = false;
+  std::string input, output, latents;
+  io::LoadOptions load;
+  std::optional<io::StarVersion> version;
+  bool flip_hand = false, invert = false;
+};
+int run_convert(const ConvertOptions& options);
+
+struct DownsampleOptions {
+  CommonOptions common;
+  std::string input, output;
+  int box = 128;
+  io::LoadOptions load;
+};
+int run_downsample(const DownsampleOptions& options);
+
+struct MaskCommand {
+  bool json = false, angstrom = false;
+  std::string map, output;
+  std::optional<double> threshold, pixel_size_angstrom;
+  double dilation = 3, edge = 6;  ///< voxels, or with `angstrom` A
+};
+int run_mask(const MaskCommand& options);
+
+struct ExportOptions {
+  bool json = false, cryodrgn = false;
+  std::string run, output;
+  io::LoadOptions load;
+};
+int run_export(const ExportOptions& options);
 
 struct BenchOptions {
   CommonOptions common;

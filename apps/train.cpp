@@ -156,6 +156,7 @@ int run_train(const TrainOptions& given) {
   RunConfig config = run_config(options, particles.side);
   if (config.latents && !std::filesystem::exists(options.output + "/config.json"))  // a resumed run has its table
     read_latents(*config.latents, config.stages.front().model.latent, particles.size());
+  tell_contrast_of_file(particles, config.preparation, json);
   if (!decodes_in(*device, config.stages.front().model.precision))
     throw UsageError("--precision: " + device->name() +
                      " has no products of such operands; leave it out for fp32, or use --device cuda");

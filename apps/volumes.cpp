@@ -5,6 +5,7 @@
 #include "apps/options.h"
 #include "apps/progress.h"
 #include "engine/analyze/cluster.h"
+#include "engine/analyze/view_script.h"
 #include "engine/train/results.h"
 #include "io/atomic_file.h"
 #include "io/npy.h"
@@ -105,15 +106,21 @@ int run_volumes(const VolumesOptions& options) {
   std::vector<float> flat;
   ProgressDisplay progress(options.common.json);
   Json files = Json::array();
+  std::vector<std::string> names;
+  double level = 0;
   for (size_t i = 0; i < points.size(); ++i) {
     throw_if_stopped();
     for (const float v : points[i])
       if (!std::isfinite(v)) throw UsageError("z number " + std::to_string(i) + " holds a NaN or an infinity");
-    files.push_back(options.output + "/" + numbered("vol_", i, ".mrc"));
-    io::write_volume(files.back().get<std::string>(), run_volume(run, points[i]), side, run.pixel_size_angstrom);
+    names.push_back(numbered("vol_", i, ".mrc"));
+    files.push_back(options.output + "/" + names.back());
+    const std::vector<float> volume = run_volume(run, points[i]);
+    if (i == 0) level = surface_level(volume);
+    io::write_volume(files.back().get<std::string>(), volume, side, run.pixel_size_angstrom);
     flat.insert(flat.end(), points[i].begin(), points[i].end());
     progress.update("volumes", static_cast<int64_t>(i + 1), static_cast<int64_t>(points.size()));
   }
+  io::write_file(options.output + "/view.cxc", chimerax_script(names, level, run.pixel_size_angstrom));
   if (run.stage.model.latent > 0)
     io::write_npy(options.output + "/z_values.npy", flat,
                   {static_cast<int64_t>(points.size()), run.stage.model.latent});

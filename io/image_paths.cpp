@@ -48,7 +48,7 @@ bool split_image_name(std::string_view name, int64_t& index_from_1, std::string_
 }
 
 std::vector<std::string> resolve_image_paths(const std::vector<std::string>& written, const std::string& star_path,
-                                             const std::string& datadir) {
+                                             const std::string& datadir, const std::string& field) {
   const std::vector<std::string> above = folders_above(star_path);
   std::vector<std::string> resolved, missing;
   for (const std::string& name : written) {
@@ -75,7 +75,7 @@ std::vector<std::string> resolve_image_paths(const std::vector<std::string>& wri
   for (size_t i = 0; i < missing.size() && i < 5; ++i) problem.append(" ").append(printable(missing[i]));
   if (missing.size() > 5) problem += " ...";
   throw MissingFiles({.file = star_path,
-                      .field = "_rlnImageName",
+                      .field = field,
                       .problem = problem,
                       .repair = "give --datadir FOLDER, the folder that these paths start from"},
                      std::move(missing));

@@ -19,10 +19,6 @@ namespace {
 
 constexpr int64_t kLargestNpyHeader = 1 << 20;  // bytes; numpy itself needs less than 100 for a plain array
 
-void swap_bytes(std::span<std::byte> bytes, size_t width) {
-  for (size_t i = 0; i + width <= bytes.size(); i += width) std::reverse(bytes.data() + i, bytes.data() + i + width);
-}
-
 /// Fortran order (first index fastest) to C order (last index fastest).
 std::vector<std::byte> to_c_order(const std::vector<std::byte>& in, const std::vector<int64_t>& shape, size_t width) {
   std::vector<std::byte> out(in.size());
@@ -38,32 +34,6 @@ std::vector<std::byte> to_c_order(const std::vector<std::byte>& in, const std::v
     }
   }
   return out;
-}
-
-/// Header text and where the data begins.
-std::string read_header_text(const ByteSource& source, int64_t& data_offset) {
-  const auto refuse = [&](const std::string& problem) {
-    throw InputError(
-        {.file = source.name(), .where = "byte 0", .problem = problem, .repair = "write it again with numpy.save"});
-  };
-  std::array<unsigned char, 12> start{};
-  if (source.size() < 10) refuse("not a .npy file: too short for its header");
-  const size_t known = static_cast<size_t>(std::min<int64_t>(source.size(), 12));
-  source.read_at(0, std::as_writable_bytes(std::span(start)).first(known));
-  if (std::memcmp(start.data(), "\x93NUMPY", 6) != 0) refuse("not a .npy file: it does not begin with \\x93NUMPY");
-  const int version = start[6];
-  if (version < 1 || version > 3 || start[7] != 0)
-    refuse("unknown .npy format " + std::to_string(start[6]) + "." + std::to_string(start[7]));
-  int64_t length = start[8] | start[9] << 8;
-  data_offset = 10;
-  if (version > 1) length |= int64_t{start[10]} << 16 | int64_t{start[11]} << 24, data_offset = 12;
-  if (length > kLargestNpyHeader || length > source.size() - data_offset)
-    refuse("the header length " + std::to_string(length) + " does not fit the file of " +
-           std::to_string(source.size()) + " bytes");
-  std::string text(static_cast<size_t>(length), '\0');
-  source.read_at(data_offset, std::as_writable_bytes(std::span(text)));
-  data_offset += length;
-  return text;
 }
 
 template <class T>
@@ -105,14 +75,57 @@ std::optional<int64_t> integer_at(NpyType type, const std::byte* at) {
   }
 }
 
-[[noreturn]] void refuse_value(const ByteSource& source, size_t index, const std::string& problem) {
-  throw InputError({.file = source.name(),
+[[noreturn]] void refuse_value(const std::string& name, size_t index, const std::string& problem) {
+  throw InputError({.file = name,
                     .where = "element " + std::to_string(index),
                     .problem = problem,
                     .repair = "save the array with the expected type"});
 }
 
 }  // namespace
+
+void swap_byte_order(std::span<std::byte> bytes, size_t width) {
+  for (size_t i = 0; i + width <= bytes.size(); i += width) std::reverse(bytes.data() + i, bytes.data() + i + width);
+}
+
+std::string read_npy_header_text(const ByteSource& source, int64_t& data_offset) {
+  const auto refuse = [&](const std::string& problem) {
+    throw InputError(
+        {.file = source.name(), .where = "byte 0", .problem = problem, .repair = "write it again with numpy.save"});
+  };
+  std::array<unsigned char, 12> start{};
+  if (source.size() < 10) refuse("not a .npy file: too short for its header");
+  const size_t known = static_cast<size_t>(std::min<int64_t>(source.size(), 12));
+  source.read_at(0, std::as_writable_bytes(std::span(start)).first(known));
+  if (std::memcmp(start.data(), "\x93NUMPY", 6) != 0) refuse("not a .npy file: it does not begin with \\x93NUMPY");
+  const int version = start[6];
+  if (version < 1 || version > 3 || start[7] != 0)
+    refuse("unknown .npy format " + std::to_string(start[6]) + "." + std::to_string(start[7]));
+  int64_t length = start[8] | start[9] << 8;
+  data_offset = 10;
+  if (version > 1) length |= int64_t{start[10]} << 16 | int64_t{start[11]} << 24, data_offset = 12;
+  if (length > kLargestNpyHeader || length > source.size() - data_offset)
+    refuse("the header length " + std::to_string(length) + " does not fit the file of " +
+           std::to_string(source.size()) + " bytes");
+  std::string text(static_cast<size_t>(length), '\0');
+  source.read_at(data_offset, std::as_writable_bytes(std::span(text)));
+  data_offset += length;
+  return text;
+}
+
+NpyArray npy_array_of(NpyType type, std::vector<int64_t> shape, bool big_endian, bool fortran_order,
+                      std::vector<std::byte> bytes) {
+  const size_t width = npy_width(type);
+  int64_t needed = static_cast<int64_t>(width);
+  bool fits = true;
+  for (const int64_t n : shape) fits = fits && checked_multiply(needed, n, needed);
+  if (!fits || needed != static_cast<int64_t>(bytes.size()))
+    throw std::invalid_argument("npy_array_of: the shape does not hold the values");
+  NpyArray array{type, std::move(shape), std::move(bytes)};
+  if (big_endian) swap_byte_order(array.bytes, width);
+  if (fortran_order && array.shape.size() > 1) array.bytes = to_c_order(array.bytes, array.shape, width);
+  return array;
+}
 
 int64_t NpyArray::count() const {
   int64_t count = 1;
@@ -122,10 +135,8 @@ int64_t NpyArray::count() const {
 
 NpyArray read_npy(const ByteSource& source) {
   int64_t data_offset = 0;
-  const NpyHeader header = parse_npy_header(read_header_text(source, data_offset), source.name());
-  NpyArray array{header.type, header.shape, {}};
-  const size_t width = npy_width(header.type);
-  int64_t bytes = static_cast<int64_t>(width);
+  const NpyHeader header = parse_npy_header(read_npy_header_text(source, data_offset), source.name());
+  int64_t bytes = static_cast<int64_t>(npy_width(header.type));
   bool fits = true;
   // A zero extent makes the array empty whatever the others say; the others are still held to int64.
   for (const int64_t n : header.shape) fits = fits && checked_multiply(bytes, n, bytes);
@@ -137,18 +148,17 @@ NpyArray read_npy(const ByteSource& source) {
                       .problem = "the array needs " + (fits ? std::to_string(bytes) : "more than 2^63") +
                                  " bytes, the file holds " + std::to_string(source.size() - data_offset),
                       .repair = "the file was cut or is damaged; write it again"});
-  array.bytes.resize(static_cast<size_t>(bytes));
-  source.read_at(data_offset, array.bytes);
-  if (header.big_endian) swap_bytes(array.bytes, width);
-  if (header.fortran_order && header.shape.size() > 1) array.bytes = to_c_order(array.bytes, header.shape, width);
-  return array;
+  std::vector<std::byte> stored(static_cast<size_t>(bytes));
+  source.read_at(data_offset, stored);
+  return npy_array_of(header.type, header.shape, header.big_endian, header.fortran_order, std::move(stored));
 }
 
 NpyArray read_npy(const std::string& path) { return read_npy(FileSource(path)); }
 
+namespace {
+
 template <class T>
-NpyData<T> read_npy_as(const ByteSource& source) {
-  const NpyArray array = read_npy(source);
+NpyData<T> convert(const NpyArray& array, const std::string& name) {
   NpyData<T> data{array.shape, std::vector<T>(static_cast<size_t>(array.count()))};
   const size_t width = npy_width(array.type);
   if (array.type == npy_type<T>()) {
@@ -156,7 +166,7 @@ NpyData<T> read_npy_as(const ByteSource& source) {
     return data;
   }
   if (is_real(array.type) && !std::is_floating_point_v<T>)
-    refuse_value(source, 0, "floating-point numbers where whole numbers are expected");
+    refuse_value(name, 0, "floating-point numbers where whole numbers are expected");
   for (size_t i = 0; i < data.values.size(); ++i) {
     const std::byte* at = array.bytes.data() + i * width;
     if (is_real(array.type)) {
@@ -166,13 +176,24 @@ NpyData<T> read_npy_as(const ByteSource& source) {
     const std::optional<int64_t> value = integer_at(array.type, at);
     if constexpr (std::is_integral_v<T>) {
       if (!value || *value < int64_t{std::numeric_limits<T>::min()} || *value > int64_t{std::numeric_limits<T>::max()})
-        refuse_value(source, i, "a number out of range");
+        refuse_value(name, i, "a number out of range");
       data.values[i] = static_cast<T>(*value);
     } else {
       data.values[i] = value ? static_cast<T>(*value) : static_cast<T>(load<uint64_t>(at));
     }
   }
   return data;
+}
+
+}  // namespace
+
+std::vector<double> npy_values(const NpyArray& array, const std::string& name) {
+  return convert<double>(array, name).values;
+}
+
+template <class T>
+NpyData<T> read_npy_as(const ByteSource& source) {
+  return convert<T>(read_npy(source), source.name());
 }
 
 template NpyData<float> read_npy_as<float>(const ByteSource&);

@@ -44,6 +44,9 @@ NpyData<T> read_npy_as(const std::string& path) {
   return read_npy_as<T>(FileSource(path));
 }
 
+/// The numbers of an array that was read, whatever its type; `name` is for messages.
+std::vector<double> npy_values(const NpyArray& array, const std::string& name);
+
 /// Rows of `width` finite numbers, one after the other: shape [N, width], one row [width], or N numbers along any one
 /// dimension where width is 1. T is float or double. Throws InputError (65) for another shape, a NaN or an infinity,
 /// else as read_npy.

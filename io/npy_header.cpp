@@ -9,6 +9,8 @@ namespace recon::io {
 namespace {
 
 constexpr size_t kMostDimensions = 32;  // numpy's own limit
+constexpr size_t kMostFields = 4096;
+constexpr int64_t kMostElements = 1 << 20;  // of a field, and bytes of a text
 
 struct TypeName {
   std::string_view text;
@@ -23,7 +25,8 @@ constexpr TypeName kTypes[] = {
 
 class HeaderParser {
  public:
-  HeaderParser(std::string_view text, const std::string& name) : text_(text), name_(name) {}
+  HeaderParser(std::string_view text, const std::string& name, bool structured)
+      : text_(text), name_(name), structured_(structured) {}
 
   NpyHeader parse() {
     NpyHeader header;
@@ -37,7 +40,12 @@ class HeaderParser {
       seen[which] = true;
       if (which == 0) read_type(header);
       if (which == 1) header.fortran_order = boolean();
-      if (which == 2) read_shape(header);
+      if (which == 2) {
+        skip_blanks();
+        const size_t begin = at_;
+        header.shape = shape();
+        header.shape_text = std::string(text_.substr(begin, at_ - begin));
+      }
       if (!take(',')) {
         expect('}');
         break;
@@ -89,47 +97,107 @@ class HeaderParser {
   }
   void read_type(NpyHeader& header) {
     skip_blanks();
-    if (at_ < text_.size() && text_[at_] == '[') refuse("a structured type; a plain array is expected");
+    if (at_ < text_.size() && text_[at_] == '[') {
+      if (!structured_) refuse("a structured type; a plain array is expected");
+      return read_fields(header);
+    }
     const std::string_view descr = quoted();
-    if (descr.find('O') != std::string_view::npos) refuse("an object type (pickled data), which is never read");
+    if (structured_) refuse("a plain array; a table with named fields is expected");
+    refuse_objects(descr);
     const char order = descr.empty() ? '\0' : descr[0];
-    for (const TypeName& known : kTypes)
-      if (descr.substr(descr.empty() ? 0 : 1) == known.text &&
-          (order == '<' || order == '>' || order == '|' || order == '=')) {
-        if (known.width > 1 && order == '|') break;
-        header.type = known.type;
-        header.big_endian = order == '>';
-        return;
-      }
-    refuse("the type '" + std::string(descr) + "' is not readable");
+    const bool known_order = order == '<' || order == '>' || order == '|' || order == '=';
+    if (!known_order || !npy_type_of(descr.substr(1), header.type) || (npy_width(header.type) > 1 && order == '|'))
+      refuse("the type '" + std::string(descr) + "' is not readable");
+    header.big_endian = order == '>';
   }
-  void read_shape(NpyHeader& header) {
+  void refuse_objects(std::string_view descr) const {
+    if (descr.find('O') != std::string_view::npos) refuse("an object type (pickled data), which is never read");
+  }
+  void read_fields(NpyHeader& header) {
+    expect('[');
+    while (!take(']')) {
+      if (header.fields.size() == kMostFields) refuse("more than 4096 fields");
+      expect('(');
+      NpyField field;
+      field.name = quoted();
+      expect(',');
+      skip_blanks();
+      if (at_ < text_.size() && text_[at_] == '[') refuse("a field of fields");
+      read_field_type(field);
+      bool closed = false;
+      if (take(',')) {
+        closed = take(')');
+        if (!closed) field.shape = shape();
+      }
+      if (!closed) expect(')');
+      for (const int64_t n : field.shape)
+        if (!checked_multiply(field.count, n, field.count) || field.count > kMostElements)
+          refuse("a field of more than 2^20 elements");
+      for (const NpyField& other : header.fields)
+        if (!field.name.empty() && other.name == field.name) refuse("the field '" + field.name + "' stands twice");
+      header.fields.push_back(std::move(field));
+      if (take(',')) continue;
+      expect(']');
+      break;
+    }
+    if (header.fields.empty()) refuse("no fields");
+  }
+  void read_field_type(NpyField& field) {
+    const std::string_view descr = quoted();
+    refuse_objects(descr);
+    const char order = descr.size() < 3 ? '\0' : descr[0];
+    field.kind = order ? descr[1] : '\0';
+    field.big_endian = order == '>';
+    NpyType plain;
+    const std::string_view digits = order ? descr.substr(2) : std::string_view();
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), field.width);
+    const bool whole = error == std::errc() && end == digits.data() + digits.size() && field.width <= kMostElements;
+    const bool text = (field.kind == 'S' || field.kind == 'V') && order == '|' && whole;
+    const bool number = (order == '<' || order == '>' || (order == '|' && field.width == 1)) && whole &&
+                        npy_type_of(descr.substr(1), plain);
+    if (!text && !number) refuse("the type '" + std::string(descr) + "' of a field is not readable");
+  }
+  std::vector<int64_t> shape() {
+    std::vector<int64_t> extents;
     expect('(');
-    const size_t begin = at_ - 1;
     while (!take(')')) {
       skip_blanks();
       int64_t extent = 0;
       const auto [end, error] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), extent);
       if (error != std::errc() || extent < 0) refuse("a size in 'shape' is not a number from 0 to 2^63-1");
       at_ = static_cast<size_t>(end - text_.data());
-      if (header.shape.size() == kMostDimensions) refuse("more than 32 dimensions");
-      header.shape.push_back(extent);
+      if (extents.size() == kMostDimensions) refuse("more than 32 dimensions");
+      extents.push_back(extent);
       if (take(',')) continue;
-      if (header.shape.size() == 1) refuse("',' expected");  // "(3)" is a number to Python, not a shape
+      if (extents.size() == 1) refuse("',' expected");  // "(3)" is a number to Python, not a shape
       expect(')');
       break;
     }
-    header.shape_text = std::string(text_.substr(begin, at_ - begin));
+    return extents;
   }
 
   std::string_view text_;
   const std::string& name_;
+  bool structured_;
   size_t at_ = 0;
 };
 
 }  // namespace
 
-NpyHeader parse_npy_header(std::string_view text, const std::string& name) { return HeaderParser(text, name).parse(); }
+NpyHeader parse_npy_header(std::string_view text, const std::string& name, bool structured) {
+  return HeaderParser(text, name, structured).parse();
+}
+
+bool npy_type_of(std::string_view name, NpyType& type) {
+  for (const TypeName& known : kTypes)
+    if (name == known.text) return type = known.type, true;
+  return false;
+}
+
+std::string npy_field_type(const NpyField& field) {
+  const bool plain = field.width == 1 || field.kind == 'S' || field.kind == 'V';
+  return (plain ? '|' : '<') + std::string(1, field.kind) + std::to_string(field.width);
+}
 
 std::string format_npy_header(NpyType type, const std::vector<int64_t>& shape) {
   const TypeName& known = kTypes[static_cast<size_t>(type)];

@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -65,9 +66,42 @@ class ParticleColumns {
 
 /// Finds the stacks that image names point to, trying in order: as written, `datadir`, the STAR file's folder and its
 /// parents up to a RELION project (a folder with default_pipeline.star), then the bare file name in datadir and in the
-/// STAR file's folder. Throws MissingFiles (66) with all that are missing.
+/// STAR file's folder. Throws MissingFiles (66) with all that are missing; `field` is
+/// where the names stand.
 std::vector<std::string> resolve_image_paths(const std::vector<std::string>& written, const std::string& star_path,
-                                             const std::string& datadir);
+                                             const std::string& datadir, const std::string& field);
+
+/// Resolves and opens the table's stacks and checks that they hold its images. `refuse(particle, sections)` throws for
+/// an image beyond its stack. Gives the first header's pixel size.
+double open_stacks(const std::string& file, const std::string& field, const LoadOptions& options, ParticleTable& table,
+                   const std::function<void(int64_t particle, int64_t sections)>& refuse);
+
+/// Settles the pixel size: what the user says, else what the metadata say, else what the stack says (0: nothing).
+void settle_pixel_size(const std::string& file, const LoadOptions& options, double by_file, double by_stack,
+                       ParticleTable& table);
+
+/// Warnings of poses that are all the same, may be radians, or lie far off.
+void warn_of_odd_poses(ParticleTable& table);
+
+/// Particles of a cryoSPARC table that was read from `path`.
+ParticleTable load_cs_particles(CsTable table, const std::string& path, const LoadOptions& options);
+
+/// CTF rows as cryoDRGN keeps them: box (pixels), pixel size (A), defocus U and V (A), angle (degrees), voltage (kV),
+/// Cs (mm), amplitude contrast, phase shift (degrees).
+struct CtfFile {
+  std::string file;
+  double box_angstrom = 0;  ///< of the images that the rows were made for
+  std::vector<Ctf> ctf;
+};
+/// .pkl or .npy, [N, 9]. Throws InputError.
+CtfFile read_ctf_file(const std::string& path);
+/// Each puts the file's values, one a particle, into the table. Throws InputError for another number of them.
+void apply_ctf_file(CtfFile file, const LoadOptions& options, ParticleTable& table);
+void apply_pose_file(const LoadOptions& options, ParticleTable& table);
+
+/// A document with what is known of the particles, but for their poses. Throws std::invalid_argument without box or
+/// pixel size.
+StarDocument new_star_document(const ParticleTable& table, StarVersion version);
 
 /// The number at the start of an image name `000012@stack.mrcs`, and the stack's name. False if it is no such name.
 bool split_image_name(std::string_view name, int64_t& index_from_1, std::string_view& stack);

@@ -51,6 +51,8 @@ bool all_equal(const std::vector<std::array<double, 3>>& poses) {
   return std::all_of(poses.begin(), poses.end(), [&](const auto& pose) { return pose == poses.front(); });
 }
 
+}  // namespace
+
 void warn_of_odd_poses(ParticleTable& table) {
   if (table.size() < 2) return;
   if (all_equal(table.euler_deg)) table.warnings.push_back("all poses are identical");
@@ -65,8 +67,6 @@ void warn_of_odd_poses(ParticleTable& table) {
   });
   if (far) table.warnings.push_back(std::to_string(far) + " particles have an origin more than half a box away");
 }
-
-}  // namespace
 
 void load_poses(const ParticleColumns& columns, ParticleTable& table) {
   constexpr std::string_view labels[] = {"_rlnAngleRot", "_rlnAngleTilt", "_rlnAnglePsi"};

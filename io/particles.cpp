@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <stdexcept>
 
+#include "io/cs.h"
 #include "io/error.h"
 #include "io/finite.h"
 #include "io/particle_columns.h"
@@ -94,9 +95,12 @@ MrcHeader open_stack(ParticleTable& table, const std::string& path) {
   return header;
 }
 
-/// Resolves and opens the stacks; gives the first header's pixel size.
-double open_stacks(const ParticleColumns& columns, const LoadOptions& options, ParticleTable& table) {
-  table.files = resolve_image_paths(table.files, columns.file(), options.datadir);
+}  // namespace
+
+double open_stacks(const std::string& file, const std::string& field, const LoadOptions& options, ParticleTable& table,
+                   const std::function<void(int64_t, int64_t)>& refuse) {
+  table.stacks = std::make_shared<StackPool>(options.mrc);
+  table.files = resolve_image_paths(table.files, file, options.datadir, field);
   std::vector<int64_t> sections;
   double pixel_size = 0;
   for (const std::string& path : table.files) {
@@ -104,39 +108,36 @@ double open_stacks(const ParticleColumns& columns, const LoadOptions& options, P
     if (sections.empty()) pixel_size = header.pixel_size_angstrom;
     sections.push_back(header.nz);
   }
-  for (size_t i = 0; i < table.images.size(); ++i) {
-    const ImageRef image = table.images[i];
-    if (image.index >= sections[image.file])
-      columns.refuse(columns.particles(), static_cast<int64_t>(i), "_rlnImageName",
-                     std::to_string(image.index + 1) + "@" + table.files[image.file],
-                     "the stack has only " + std::to_string(sections[image.file]) + " images",
-                     "check that the stack belongs to this file");
-  }
+  for (size_t i = 0; i < table.images.size(); ++i)
+    if (table.images[i].index >= sections[table.images[i].file])
+      refuse(static_cast<int64_t>(i), sections[table.images[i].file]);
   return pixel_size;
 }
 
-/// What the user says, else what the STAR file says, else what the stack says.
-void settle_pixel_size(const std::string& file, const LoadOptions& options, double by_star, double by_stack,
+void settle_pixel_size(const std::string& file, const LoadOptions& options, double by_file, double by_stack,
                        ParticleTable& table) {
-  table.pixel_size_angstrom = options.pixel_size_angstrom.value_or(by_star > 0 ? by_star : by_stack);
+  if (options.box_angstrom && table.side > 0) by_file = *options.box_angstrom / table.side;
+  table.pixel_size_angstrom = options.pixel_size_angstrom.value_or(by_file > 0 ? by_file : by_stack);
   if (table.pixel_size_angstrom <= 0) {
     if (options.metadata_only) return;
     throw InputError(
         {.file = file, .problem = "no pixel size, neither here nor in the stack", .repair = "give --apix"});
   }
   if (options.pixel_size_angstrom) return;
-  if (by_star <= 0) {
-    if (!table.source.empty()) table.warnings.push_back("the pixel size is taken from the stack's header");
+  if (by_file <= 0) {
+    if (!table.source.empty() || table.cs) table.warnings.push_back("the pixel size is taken from the stack's header");
     return;
   }
   // Many programs leave 1.0 in the stack's header: that says nothing.
   if (by_stack <= 0 || by_stack == 1) return;
-  const double apart = std::abs(by_stack - by_star) / by_star;
+  const double apart = std::abs(by_stack - by_file) / by_file;
   char text[96];
-  std::snprintf(text, sizeof text, "the pixel size is %.6g A here and %.6g A in the stack's header", by_star, by_stack);
+  std::snprintf(text, sizeof text, "the pixel size is %.6g A here and %.6g A in the stack's header", by_file, by_stack);
   if (apart > 0.1) throw InputError({.file = file, .problem = text, .repair = "say with --apix which is right"});
   if (apart > 0.01) table.warnings.push_back(text);
 }
+
+namespace {
 
 ParticleTable load_stack(const std::string& path, const LoadOptions& options) {
   ParticleTable table;
@@ -168,8 +169,13 @@ ParticleTable load_particles(StarDocument document, const LoadOptions& options) 
   const double by_star = options.pixel_size_angstrom ? 0 : star_pixel_size(columns);
   double by_stack = 0;
   if (!options.metadata_only) {
-    table.stacks = std::make_shared<StackPool>(options.mrc);
-    by_stack = open_stacks(columns, options, table);
+    by_stack = open_stacks(columns.file(), "_rlnImageName", options, table, [&](int64_t particle, int64_t sections) {
+      const ImageRef image = table.images[static_cast<size_t>(particle)];
+      columns.refuse(columns.particles(), particle, "_rlnImageName",
+                     std::to_string(image.index + 1) + "@" + table.files[image.file],
+                     "the stack has only " + std::to_string(sections) + " images",
+                     "check that the stack belongs to this file");
+    });
   }
   settle_pixel_size(columns.file(), options, by_star, by_stack, table);
   load_poses(columns, table);
@@ -180,6 +186,19 @@ ParticleTable load_particles(StarDocument document, const LoadOptions& options) 
   return table;
 }
 
+namespace {
+
+ParticleTable load_by_name(const std::string& path, const LoadOptions& options) {
+  if (path.ends_with(".star")) return load_particles(StarDocument::parse(path), options);
+  if (path.ends_with(".cs")) return load_cs_particles(read_cs(path), path, options);
+  if (path.ends_with(".mrcs") || path.ends_with(".mrc") || path.ends_with(".st")) return load_stack(path, options);
+  (void)FileSource(path);  // a file that is missing is reported as missing
+  throw InputError(
+      {.file = path, .problem = "not a particle file by its name", .repair = "give a .star, .cs or .mrcs file"});
+}
+
+}  // namespace
+
 ParticleTable load_particles(const std::string& path, const LoadOptions& options) {
   const double given = options.pixel_size_angstrom.value_or(1);
   if (!(std::isfinite(given) && given > 1e-3 && given < 1e4))
@@ -188,15 +207,27 @@ ParticleTable load_particles(const std::string& path, const LoadOptions& options
                       .problem = "not a pixel size in Angstrom",
                       .repair = "give a number of Angstrom per pixel"},
                      usage);
-  if (path.ends_with(".star")) return load_particles(StarDocument::parse(path), options);
-  if (path.ends_with(".mrcs") || path.ends_with(".mrc") || path.ends_with(".st")) return load_stack(path, options);
-  (void)FileSource(path);  // a file that is missing is reported as missing
-  if (path.ends_with(".cs"))
-    throw InputError({.file = path,
-                      .problem = "cryoSPARC .cs files are not readable yet",
-                      .repair = "convert it to STAR with pyem's csparc2star.py"});
-  throw InputError(
-      {.file = path, .problem = "not a particle file by its name", .repair = "give a .star or .mrcs file"});
+  if (!options.passthrough.empty() && !path.ends_with(".cs"))
+    throw InputError(
+        {.file = path, .field = "--passthrough", .problem = "is for a cryoSPARC .cs file", .repair = "leave it out"},
+        usage);
+  LoadOptions adjusted = options;
+  std::optional<CtfFile> ctf;
+  if (!options.ctf.empty() && !options.ignore_ctf) {
+    ctf = read_ctf_file(options.ctf);
+    adjusted.allow_missing_ctf = adjusted.ignore_ctf = true;
+    adjusted.box_angstrom = ctf->box_angstrom;
+  }
+  ParticleTable table = load_by_name(path, adjusted);
+  if (ctf) apply_ctf_file(std::move(*ctf), options, table);
+  if (!options.poses.empty()) apply_pose_file(options, table);
+  return options.subset.empty() ? table : take_particles(table, read_subset(options.subset, table.size()));
+}
+
+std::optional<std::vector<double>> particle_column(const StarDocument& document, const std::string& label) {
+  const ParticleColumns columns(document);
+  if (!columns.has(label)) return std::nullopt;
+  return columns.numbers(label);
 }
 
 namespace {

@@ -80,6 +80,18 @@ void StarLoop::set_column(std::string_view label, std::vector<std::string> value
   new_columns_.push_back({std::string("_").append(bare), std::move(values)});
 }
 
+void StarLoop::keep_rows(std::span<const int64_t> rows) {
+  std::vector<uint64_t> begins;
+  for (const int64_t row : rows) begins.push_back(row_begin_.at(static_cast<size_t>(row)));
+  for (NewColumn& fresh : new_columns_) {
+    std::vector<std::string> values;
+    for (const int64_t row : rows) values.push_back(fresh.values[static_cast<size_t>(row)]);
+    fresh.values = std::move(values);
+  }
+  row_begin_ = std::move(begins);
+  fewer_rows_ = true;
+}
+
 void StarLoop::write_to(std::string& out) const {
   std::vector<const NewColumn*> replaced(labels_.size(), nullptr), added;
   for (const NewColumn& fresh : new_columns_) {
@@ -127,7 +139,7 @@ std::string StarDocument::text() const {
   size_t done = 0;
   for (const StarBlock& block : blocks_)
     for (const StarLoop& loop : block.loops) {
-      if (loop.new_columns_.empty()) continue;
+      if (loop.new_columns_.empty() && !loop.fewer_rows_) continue;
       out += original.substr(done, loop.begin_ - done);
       loop.write_to(out);
       done = loop.end_;

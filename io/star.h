@@ -42,6 +42,8 @@ class StarLoop {
   }
   /// Replaces a column, or adds it after the last, when the document is written. One value a row; quoted as needed.
   void set_column(std::string_view label, std::vector<std::string> values);
+  /// Keeps the given rows, in the given order; columns that were set follow. Throws std::out_of_range.
+  void keep_rows(std::span<const int64_t> rows);
 
  private:
   friend class StarParser;
@@ -58,6 +60,7 @@ class StarLoop {
   std::vector<uint64_t> row_begin_;
   size_t begin_ = 0, end_ = 0;  // of the loop in the text, from "loop_" to the end of the last row
   std::vector<NewColumn> new_columns_;
+  bool fewer_rows_ = false;
 };
 
 /// A label and its value outside a table.

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numbers>
+
+#include "io/rotation.h"
 
 namespace recon {
 namespace {
@@ -62,51 +63,17 @@ double determinant(const Matrix3& a) {
 }
 
 Matrix3 euler_to_matrix(const EulerDegrees& angles) {
-  const double sa = std::sin(angles.rot * degree), ca = std::cos(angles.rot * degree);
-  const double sb = std::sin(angles.tilt * degree), cb = std::cos(angles.tilt * degree);
-  const double sg = std::sin(angles.psi * degree), cg = std::cos(angles.psi * degree);
-  return {cg * cb * ca - sg * sa,
-          cg * cb * sa + sg * ca,
-          -cg * sb,
-          -sg * cb * ca - cg * sa,
-          -sg * cb * sa + cg * ca,
-          sg * sb,
-          sb * ca,
-          sb * sa,
-          cb};
+  return io::matrix_of_euler({angles.rot, angles.tilt, angles.psi});
 }
 
 EulerDegrees matrix_to_euler(const Matrix3& m) {
-  const double sine = std::hypot(m[2], m[5]);
-  if (sine > 16 * double(std::numeric_limits<float>::epsilon()))
-    return {std::atan2(m[7], m[6]) / degree, std::atan2(sine, m[8]) / degree, std::atan2(m[5], -m[2]) / degree};
-  if (m[8] > 0) return {0, 0, std::atan2(-m[3], m[0]) / degree};
-  return {0, 180, std::atan2(m[3], -m[0]) / degree};
+  const auto [rot, tilt, psi] = io::euler_of_matrix(m);
+  return {rot, tilt, psi};
 }
 
-Matrix3 quaternion_to_matrix(const Quaternion& q) {
-  const auto [w, x, y, z] = q;
-  return {1 - 2 * (y * y + z * z), 2 * (x * y - w * z),     2 * (x * z + w * y),
-          2 * (x * y + w * z),     1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-          2 * (x * z - w * y),     2 * (y * z + w * x),     1 - 2 * (x * x + y * y)};
-}
+Matrix3 quaternion_to_matrix(const Quaternion& q) { return io::matrix_of_quaternion(q); }
 
-Quaternion matrix_to_quaternion(const Matrix3& m) {
-  // The largest of w, x, y, z is divided by, so no cancellation.
-  const std::array<double, 4> squares = {1 + m[0] + m[4] + m[8], 1 + m[0] - m[4] - m[8], 1 - m[0] + m[4] - m[8],
-                                         1 - m[0] - m[4] + m[8]};
-  const auto largest = std::max_element(squares.begin(), squares.end()) - squares.begin();
-  const double twice = std::sqrt(std::max(squares[static_cast<size_t>(largest)], 0.0)), d = 0.5 / twice;
-  const double wx = (m[7] - m[5]) * d, wy = (m[2] - m[6]) * d, wz = (m[3] - m[1]) * d;
-  const double xy = (m[3] + m[1]) * d, xz = (m[2] + m[6]) * d, yz = (m[7] + m[5]) * d, own = 0.5 * twice;
-  Quaternion q = largest == 0   ? Quaternion{own, wx, wy, wz}
-                 : largest == 1 ? Quaternion{wx, own, xy, xz}
-                 : largest == 2 ? Quaternion{wy, xy, own, yz}
-                                : Quaternion{wz, xz, yz, own};
-  if (q[0] < 0)
-    for (double& component : q) component = -component;
-  return q;
-}
+Quaternion matrix_to_quaternion(const Matrix3& m) { return io::quaternion_of_matrix(m); }
 
 Matrix3 axis_angle_to_matrix(const Vector3& axis, double angle_rad) {
   const double length = std::hypot(axis[0], axis[1], axis[2]), s = std::sin(angle_rad / 2) / length;

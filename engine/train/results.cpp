@@ -7,6 +7,7 @@
 #include "engine/analyze/fsc.h"
 #include "engine/analyze/picture.h"
 #include "engine/analyze/statistics.h"
+#include "engine/analyze/view_script.h"
 #include "engine/geometry/rotation.h"
 #include "engine/train/config_json.h"
 #include "io/npy.h"
@@ -42,6 +43,11 @@ void write_poses(const ResultContext& c) {
   io::write_particles_star(c.folder.file("poses.star"), c.particles, euler, shifts);
 }
 
+void write_view(const ResultContext& c, const std::vector<std::string>& names, const std::vector<float>& first) {
+  io::write_file(c.folder.volumes_path() + "/view.cxc",
+                 chimerax_script(names, surface_level(first), c.data.pixel_size_angstrom));
+}
+
 }  // namespace
 
 std::vector<std::vector<float>> sweep_latents(const std::vector<float>& z, int latent, int component, int count) {
@@ -73,6 +79,7 @@ void write_results(const ResultContext& c, Trainer& trainer) {
     c.warn(judge_volume(shape_of(volume, side)));
     io::write_volume(c.folder.volumes_path() + "/volume.mrc", volume, side, c.data.pixel_size_angstrom);
     write_picture(c, {render_surface(volume, side, picture_size)});
+    write_view(c, {"volume.mrc"}, volume);
     return;
   }
   std::vector<float> log_variances;
@@ -84,16 +91,21 @@ void write_results(const ResultContext& c, Trainer& trainer) {
   const auto points = sweep_latents(z, latent, 0, c.config.sweep);
   std::vector<float> flat;
   std::vector<Picture> pictures;
+  std::vector<std::string> names;
+  std::vector<float> first;
   for (size_t i = 0; i < points.size(); ++i) {
     char name[32];
     std::snprintf(name, sizeof name, "/vol_%03zu.mrc", i);
+    names.push_back(name + 1);
     const std::vector<float> volume = density(trainer.model(), points[i], c.data.scale);
     c.warn(judge_volume(shape_of(volume, side)));
     io::write_volume(c.folder.volumes_path() + name, volume, side, c.data.pixel_size_angstrom);
     pictures.push_back(render_surface(volume, side, picture_size));
+    if (first.empty()) first = volume;
     flat.insert(flat.end(), points[i].begin(), points[i].end());
   }
   write_picture(c, pictures);
+  write_view(c, names, first);
   io::write_npy<float>(c.folder.volumes_path() + "/z_values.npy", flat, {static_cast<int64_t>(points.size()), latent});
 }
 

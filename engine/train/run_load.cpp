@@ -33,6 +33,11 @@ nlohmann::json to_json(const RunConfig& config) {
   nlohmann::json load = {{"datadir", config.load.datadir},
                          {"ignore_ctf", config.load.ignore_ctf},
                          {"alternate_halves", config.load.alternate_halves}};
+  // Files that only some runs have: a run without them keeps the configuration that it had before they existed.
+  for (const auto& [key, value] :
+       {std::pair{"poses", &config.load.poses}, {"ctf", &config.load.ctf}, {"subset", &config.load.subset}})
+    if (!value->empty()) load[key] = *value;
+  if (!config.load.passthrough.empty()) load["passthrough"] = config.load.passthrough;
   put(load, "pixel_size_angstrom", config.load.pixel_size_angstrom);
   put(load, "amplitude_contrast", config.load.amplitude_contrast);
   put(load, "voltage_kv", config.load.voltage_kv);
@@ -56,6 +61,10 @@ RunConfig run_config_from_json(const nlohmann::json& json) {
   config.load.datadir = load.at("datadir");
   config.load.ignore_ctf = load.at("ignore_ctf");
   config.load.alternate_halves = load.at("alternate_halves");
+  config.load.poses = load.value("poses", "");
+  config.load.ctf = load.value("ctf", "");
+  config.load.subset = load.value("subset", "");
+  config.load.passthrough = load.value("passthrough", std::vector<std::string>{});
   get(load, "pixel_size_angstrom", config.load.pixel_size_angstrom);
   get(load, "amplitude_contrast", config.load.amplitude_contrast);
   get(load, "voltage_kv", config.load.voltage_kv);

@@ -7,7 +7,7 @@ runs=${1:?usage: run.sh RUNS [BUILD_DIR] [TARGET...]}
 here=$(cd "$(dirname "$0")" && pwd)
 build=${2:-${TMPDIR:-/tmp}/recon-fuzz}
 shift; [ $# -gt 0 ] && shift
-targets=${*:-mrc star particles npy safetensors json_config}
+targets=${*:-mrc star particles npy cs pickle safetensors json_config}
 
 mkdir -p "$build/project"
 cat > "$build/project/CMakeLists.txt" <<EOF

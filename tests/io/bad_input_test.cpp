@@ -11,23 +11,10 @@
 // Every kind of bad input with its exact message and exit code: what, where, which value, and what to do about it.
 
 using namespace recon::io;
+using test::check_cases;
 using test::MrcBytes;
 
 namespace {
-
-struct Case {
-  std::string kind;
-  std::string bytes;
-  std::string expected;
-};
-
-void check_cases(const std::vector<Case>& cases, const std::function<void(const std::string&)>& read) {
-  for (const Case& one : cases) {
-    CAPTURE(one.kind);
-    CHECK(test::failure([&] { read(one.bytes); }) == one.expected);
-    CHECK(one.expected.find("; repair: ") != std::string::npos);
-  }
-}
 
 std::string star_row(const std::string& labels, const std::string& cells) {
   return "data_\nloop_\n_rlnImageName\n" + labels + "1@a " + cells + "\n";
@@ -284,8 +271,9 @@ TEST_CASE("particles that disagree with their stacks are refused") {
         "rename the "
         "file to .mrcs if it is a stack");
   CHECK(message(dir / "p.cs") ==
-        "65 DIR/p.cs: cryoSPARC .cs files are not readable yet; repair: convert it to STAR with pyem's csparc2star.py");
-  CHECK(message(dir / "p.txt") == "65 DIR/p.txt: not a particle file by its name; repair: give a .star or .mrcs file");
+        "65 DIR/p.cs: byte 0: not a .npy file: too short for its header; repair: write it again with numpy.save");
+  CHECK(message(dir / "p.txt") ==
+        "65 DIR/p.txt: not a particle file by its name; repair: give a .star, .cs or .mrcs file");
   CHECK(message(dir / "gone.star") ==
         "66 DIR/gone.star: cannot be opened: No such file or directory; repair: check the path");
   std::filesystem::create_directories(dir / "d.mrcs");

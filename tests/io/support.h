@@ -96,6 +96,20 @@ inline std::string failure(const std::function<void()>& action) {
   return "";
 }
 
+/// A kind of bad input, and what reading it throws.
+struct Case {
+  std::string kind, bytes, expected;
+};
+
+/// Every case is refused with exactly its message, which says what to do about it.
+inline void check_cases(const std::vector<Case>& cases, const std::function<void(const std::string&)>& read) {
+  for (const Case& one : cases) {
+    CAPTURE(one.kind);
+    CHECK(failure([&] { read(one.bytes); }) == one.expected);
+    CHECK(one.expected.find("; repair: ") != std::string::npos);
+  }
+}
+
 /// `text` with every `from` replaced.
 inline std::string replaced(std::string text, const std::string& from, const std::string& to) {
   for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
