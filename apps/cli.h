@@ -179,6 +179,8 @@ struct CommandLine {
   }
 };
 
-void add_train(CommandLine& line);  // command_line_train.cpp
+void add_train(CommandLine& line);    // command_line_train.cpp
+void add_volumes(CommandLine& line);  // command_line_analyze.cpp
+void add_analyze(CommandLine& line);  // command_line_analyze.cpp
 
 }  // namespace recon::apps

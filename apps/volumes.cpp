@@ -4,15 +4,14 @@
 
 #include "apps/options.h"
 #include "apps/progress.h"
+#include "apps/volume_files.h"
 #include "engine/analyze/cluster.h"
-#include "engine/train/results.h"
+#include "engine/analyze/statistics.h"
 #include "io/atomic_file.h"
 #include "io/npy.h"
 
 namespace recon::apps {
 namespace {
-
-using Points = std::vector<std::vector<float>>;
 
 Points rows_of(const std::vector<float>& values, int width) {
   Points points;
@@ -90,10 +89,31 @@ Points choose_points(const VolumesOptions& options, const LoadedRun& run) {
   if (!options.images.empty()) return image_points(options, run);
   if (options.kmeans) return cluster_points(options, run);
   if (options.component > width) throw UsageError("--pc: the latent has " + std::to_string(width) + " components");
-  return sweep_latents(image_latents(run), width, options.component - 1, options.sweep.value_or(run.config.sweep));
+  const PrincipalComponents components = principal_components(image_latents(run), width, options.component);
+  return sweep_latents(components, options.component - 1, options.sweep.value_or(run.config.sweep));
 }
 
 }  // namespace
+
+Json write_volumes(const LoadedRun& run, const Points& points, const std::string& folder, bool json) {
+  io::create_folders(folder);
+  std::vector<float> flat;
+  ProgressDisplay progress(json);
+  Json files = Json::array();
+  for (size_t i = 0; i < points.size(); ++i) {
+    throw_if_stopped();
+    for (const float v : points[i])
+      if (!std::isfinite(v)) throw UsageError("z number " + std::to_string(i) + " holds a NaN or an infinity");
+    files.push_back(folder + "/" + numbered("vol_", i, ".mrc"));
+    io::write_volume(files.back().get<std::string>(), run_volume(run, points[i]), run.stage.model.side,
+                     run.pixel_size_angstrom);
+    flat.insert(flat.end(), points[i].begin(), points[i].end());
+    progress.update("volumes", static_cast<int64_t>(i + 1), static_cast<int64_t>(points.size()));
+  }
+  if (run.stage.model.latent > 0)
+    io::write_npy(folder + "/z_values.npy", flat, {static_cast<int64_t>(points.size()), run.stage.model.latent});
+  return files;
+}
 
 int run_volumes(const VolumesOptions& options) {
   stop_on_signals();
@@ -101,23 +121,8 @@ int run_volumes(const VolumesOptions& options) {
   const LoadedRun run = load_run(*device, options.run);
   io::create_folders(options.output);
   const Points points = choose_points(options, run);
-  const int side = run.stage.model.side;
-  std::vector<float> flat;
-  ProgressDisplay progress(options.common.json);
-  Json files = Json::array();
-  for (size_t i = 0; i < points.size(); ++i) {
-    throw_if_stopped();
-    for (const float v : points[i])
-      if (!std::isfinite(v)) throw UsageError("z number " + std::to_string(i) + " holds a NaN or an infinity");
-    files.push_back(options.output + "/" + numbered("vol_", i, ".mrc"));
-    io::write_volume(files.back().get<std::string>(), run_volume(run, points[i]), side, run.pixel_size_angstrom);
-    flat.insert(flat.end(), points[i].begin(), points[i].end());
-    progress.update("volumes", static_cast<int64_t>(i + 1), static_cast<int64_t>(points.size()));
-  }
-  if (run.stage.model.latent > 0)
-    io::write_npy(options.output + "/z_values.npy", flat,
-                  {static_cast<int64_t>(points.size()), run.stage.model.latent});
-  print_result({{"volumes", files}, {"box_px", side}, {"pixel_size_angstrom", run.pixel_size_angstrom}},
+  const Json files = write_volumes(run, points, options.output, options.common.json);
+  print_result({{"volumes", files}, {"box_px", run.stage.model.side}, {"pixel_size_angstrom", run.pixel_size_angstrom}},
                options.common.json);
   return io::ok;
 }

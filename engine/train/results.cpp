@@ -72,27 +72,6 @@ void warn_if_collapsed(const ResultContext& c, const Trainer& trainer, const std
 
 }  // namespace
 
-std::vector<std::vector<float>> sweep_latents(const std::vector<float>& z, int latent, int component, int count) {
-  const PrincipalComponents pc = principal_components(z, latent, component + 1);
-  const size_t kept = static_cast<size_t>(component) + 1, width = static_cast<size_t>(latent);
-  std::vector<double> scores;
-  for (size_t i = static_cast<size_t>(component); i < pc.scores.size(); i += kept) scores.push_back(pc.scores[i]);
-  std::sort(scores.begin(), scores.end());
-  const auto percentile = [&](double p) {
-    return scores[static_cast<size_t>(p * static_cast<double>(scores.size() - 1))];
-  };
-  std::vector<std::vector<float>> out;
-  for (int i = 0; i < count; ++i) {
-    const double part = count > 1 ? i / double(count - 1) : 0.5;
-    const double score = percentile(0.05) + part * (percentile(0.95) - percentile(0.05));
-    std::vector<float> point(width);
-    for (size_t j = 0; j < width; ++j)
-      point[j] = static_cast<float>(pc.mean[j] + score * pc.axes[static_cast<size_t>(component) * width + j]);
-    out.push_back(point);
-  }
-  return out;
-}
-
 void write_results(const ResultContext& c, Trainer& trainer) {
   const int side = c.data.side, latent = trainer.config().model.latent;
   write_poses(c);
@@ -108,7 +87,7 @@ void write_results(const ResultContext& c, Trainer& trainer) {
   io::write_npy<float>(c.folder.file("z.npy"), z, shape);
   if (!log_variances.empty()) io::write_npy<float>(c.folder.file("z_logvar.npy"), log_variances, shape);
   warn_if_collapsed(c, trainer, z);
-  const auto points = sweep_latents(z, latent, 0, c.config.sweep);
+  const auto points = sweep_latents(principal_components(z, latent, 1), 0, c.config.sweep);
   std::vector<float> flat;
   std::vector<Picture> pictures;
   for (size_t i = 0; i < points.size(); ++i) {

@@ -26,7 +26,4 @@ void write_half_map(const ResultContext& context, const Trainer& trainer, int ha
 /// summary.json: written last, so it marks a finished run.
 void write_summary(const ResultContext& context, const Trainer& trainer);
 
-/// z at `count` even steps between the 5th and 95th percentile of a principal component (0 the first) of z [N, Z].
-std::vector<std::vector<float>> sweep_latents(const std::vector<float>& z, int latent, int component, int count);
-
 }  // namespace recon

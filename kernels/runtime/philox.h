@@ -21,6 +21,7 @@ enum class Purpose : uint32_t {
   model = 12,
   clustering = 13,
   linear_latents = 14,
+  embedding = 15,
   test = 100,
 };
 
