@@ -3,7 +3,9 @@
 #include "apps/options.h"
 #include "apps/progress.h"
 #include "apps/volume_files.h"
+#include "engine/analyze/report.h"
 #include "io/atomic_file.h"
+#include "io/error.h"
 #include "io/npy.h"
 #include "io/strict_json.h"
 
@@ -76,6 +78,28 @@ Json summary_of(const LoadedRun& run, const LatentMap& map) {
   return summary;
 }
 
+/// The particles' CTF stands in the report where the particle file is still there.
+std::string write_report_of(const LoadedRun& run, const std::string& folder, const std::string& truth, bool json) {
+  io::ParticleTable particles;
+  try {
+    io::LoadOptions load = run.config.load;
+    load.metadata_only = true;
+    particles = io::load_particles(run.config.particles, load);
+    if (particles.size() != run.images) particles = {};
+  } catch (const io::Error& error) {
+    print_warning(std::string("the report leaves out the CTF: ") + error.what(), json);
+  }
+  const std::string path = folder + "/report.html";
+  write_report(path, {.run = run.path,
+                      .analysis = run.stage.model.latent > 0 ? folder : "",
+                      .truth = truth,
+                      .particles = particles.size() > 0 ? &particles : nullptr,
+                      .matrices = run.matrices,
+                      .shifts = run.shifts,
+                      .z = run.z});
+  return path;
+}
+
 }  // namespace
 
 int run_analyze(const AnalyzeOptions& options) {
@@ -102,6 +126,8 @@ int run_analyze(const AnalyzeOptions& options) {
                         " time(s) between parts of the latents that no chain of neighbours joins",
                     json);
   }
+  io::create_folders(folder);
+  result["report"] = write_report_of(run, folder, options.truth, json);
   print_result(result, json);
   return io::ok;
 }

@@ -46,7 +46,7 @@ Bytes filtered(std::span<const uint8_t> pixels, size_t row_bytes, size_t pixel_b
   Bytes out, row(row_bytes), best;
   for (size_t first = 0; first < pixels.size(); first += row_bytes) {
     int64_t least = INT64_MAX;
-    for (const uint8_t filter : {0, 1, 2}) {
+    for (const int filter : {0, 1, 2}) {
       int64_t sum = 0;
       for (size_t i = 0; i < row_bytes; ++i) {
         const int left = i >= pixel_bytes ? pixels[first + i - pixel_bytes] : 0;
@@ -57,7 +57,7 @@ Bytes filtered(std::span<const uint8_t> pixels, size_t row_bytes, size_t pixel_b
       if (sum >= least) continue;
       least = sum;
       best = row;
-      best.insert(best.begin(), filter);
+      best.insert(best.begin(), static_cast<uint8_t>(filter));
     }
     out.insert(out.end(), best.begin(), best.end());
   }

@@ -12,9 +12,9 @@
 namespace recon {
 namespace {
 
-constexpr int negatives = 5;       ///< random others a sample of an edge
-constexpr float longest_step = 4;  ///< of each coordinate, before the learning rate
-constexpr size_t rounds = 8;       ///< of an epoch: points move in turns
+constexpr int others_a_sample = 5;   ///< random others a sample of an edge
+constexpr float longest_step = 4;    ///< of each coordinate, before the learning rate
+constexpr size_t layout_rounds = 8;  ///< of an epoch: points move in turns
 constexpr int64_t points_a_task = 256;
 constexpr float start_extent = 10;  ///< largest coordinate of the start
 
@@ -93,15 +93,15 @@ class Layout {
   std::vector<Place> run(ThreadPool& threads) {
     std::vector<Place> moved(places_.size());
     for (int epoch = 0; epoch < epochs_; ++epoch)
-      for (size_t round = 0; round < std::min(rounds, places_.size()); ++round) {
-        const auto members = static_cast<int64_t>((places_.size() - round + rounds - 1) / rounds);
+      for (size_t round = 0; round < std::min(layout_rounds, places_.size()); ++round) {
+        const auto members = static_cast<int64_t>((places_.size() - round + layout_rounds - 1) / layout_rounds);
         threads.for_range(members, points_a_task, [&](int64_t first, int64_t last) {
           for (int64_t i = first; i < last; ++i) {
-            const size_t point = static_cast<size_t>(i) * rounds + round;
+            const size_t point = static_cast<size_t>(i) * layout_rounds + round;
             moved[point] = move(point, epoch);
           }
         });
-        for (size_t point = round; point < places_.size(); point += rounds) places_[point] = moved[point];
+        for (size_t point = round; point < places_.size(); point += layout_rounds) places_[point] = moved[point];
       }
     return places_;
   }
@@ -132,7 +132,7 @@ class Layout {
   void repel_from_others(Place& place, size_t point, int epoch, uint32_t& drawn, float rate) const {
     const uint64_t index = static_cast<uint64_t>(epoch) << 32 | point;
     u32x4 words{};
-    for (int i = 0; i < negatives; ++i) {
+    for (int i = 0; i < others_a_sample; ++i) {
       if (i % 4 == 0) words = random_.draw(index, drawn++);
       const auto other = static_cast<size_t>(uint64_t{words.v[i % 4]} * places_.size() >> 32);
       if (other == point) continue;
