@@ -59,9 +59,9 @@ void add_analyze(CommandLine& line) {
   add(*app, "--min-distance X", o->map.layout.min_distance, "how close images may lie in UMAP")
       ->check(within(0, 2))
       ->excludes(no_umap);
-  add(*app, "--umap-images N", o->map.layout.most, "so many images are laid out, the others go to their neighbours")
-      ->check(within(1, 1e9))
-      ->excludes(no_umap);
+  add(*app, "--most-images N", o->map.layout.most,
+      "so many images (evenly spread) make UMAP and the path; others go to their neighbours")
+      ->check(within(1, 1e9));
   add(*app, "--fsc FILE", o->truth, "result of compare fsc --json against the truth, for the report [none]");
   add(*app, "--seed N", o->map.seed, "of the clusters' first centres and of UMAP");
   add_common(*app, o->common);

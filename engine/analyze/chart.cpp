@@ -234,7 +234,7 @@ BarChart histogram(std::vector<double> values, int bars, bool tails) {
   chart.from = at(tails ? 0 : 0.0005);
   chart.to = at(tails ? 1 : 0.9995);
   if (!(chart.to > chart.from)) {
-    const double room = std::max(1e-6, 0.05 * std::abs(chart.from));
+    const double room = chart.from != 0 ? 0.05 * std::abs(chart.from) : 0.5;
     chart.from -= room;
     chart.to += room;
   }

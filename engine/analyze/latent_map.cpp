@@ -42,17 +42,40 @@ Clusters numbered_clusters(std::span<const float> z, int latent, const LatentMap
   return out;
 }
 
+/// So many images evenly spread, and those that must be there, ascending.
+std::vector<size_t> spread_images(size_t images, size_t most, const std::vector<size_t>& stops) {
+  std::vector<size_t> rows = stops;
+  const size_t count = std::min(images, most);
+  for (size_t i = 0; i < count; ++i) rows.push_back(i * images / count);
+  std::sort(rows.begin(), rows.end());
+  rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+  return rows;
+}
+
+/// The path over the graph of the images (of many, of as many as UMAP lays out).
+DataPath path_of(ThreadPool& threads, std::span<const float> z, int latent, const LatentMapOptions& options,
+                 const std::vector<size_t>& stops) {
+  const auto rows =
+      spread_images(z.size() / static_cast<size_t>(latent), static_cast<size_t>(options.layout.most), stops);
+  if (rows.size() < 2) return {.points = stops, .gaps = {}};
+  std::vector<float> points;
+  for (const size_t row : rows) {
+    const auto point = row_of(z, latent, row);
+    points.insert(points.end(), point.begin(), point.end());
+  }
+  std::vector<size_t> vertices;
+  for (const size_t stop : stops)
+    vertices.push_back(static_cast<size_t>(std::lower_bound(rows.begin(), rows.end(), stop) - rows.begin()));
+  const int count = std::min(path_neighbours, static_cast<int>(rows.size()) - 1);
+  const Neighbours near = NeighbourTree(points, latent).of_each_other(threads, count);
+  DataPath path = path_through(joined(near, near.distance, [](float a, float b) { return std::max(a, b); }), vertices);
+  for (size_t& point : path.points) point = rows[point];
+  return path;
+}
+
 void add_path(ThreadPool& threads, std::span<const float> z, int latent, const LatentMapOptions& options,
               LatentMap& map) {
-  const NeighbourTree tree(z, latent);
-  const auto stops = options.path.empty() ? map.clusters.representatives : options.path;
-  if (tree.size() > 1) {
-    const Neighbours near =
-        tree.of_each_other(threads, static_cast<int>(std::min<int64_t>(path_neighbours, tree.size() - 1)));
-    map.path = path_through(joined(near, near.distance, [](float a, float b) { return std::max(a, b); }), stops);
-  } else {
-    map.path = {.points = stops, .gaps = {}};
-  }
+  map.path = path_of(threads, z, latent, options, options.path.empty() ? map.clusters.representatives : options.path);
   std::vector<size_t> images;
   for (const size_t place : places_along(map.path, z, latent, options.steps)) images.push_back(map.path.points[place]);
   map.series.push_back(of_images("path", z, latent, images));

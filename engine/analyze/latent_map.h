@@ -17,8 +17,8 @@ struct LatentMapOptions {
   std::vector<size_t> path;  ///< images that the path passes through; none: the cluster centres, in their order
   std::vector<size_t> line;  ///< two images that the line joins; none: the first and the last cluster centre
   bool umap = true;          ///< where the latent has more than two dimensions
-  UmapOptions layout;
-  uint64_t seed = 0;  ///< of the clusters
+  UmapOptions layout;        ///< its `most` images also make the graph of the path
+  uint64_t seed = 0;         ///< of the clusters
 };
 
 /// Latents at which volumes are wanted, in the order in which they are to be seen.

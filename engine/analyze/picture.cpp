@@ -36,31 +36,30 @@ struct Meeting {
   double shade, gloss;
 };
 
-/// The part of the box that holds voxels of the level: rays beside it meet nothing.
-struct Bounds {
-  double low[3], high[3];
-};
-
-Bounds bounds_of(std::span<const float> volume, int side, double level) {
-  Bounds b{{1e9, 1e9, 1e9}, {-1e9, -1e9, -1e9}};
-  size_t at = 0;
-  for (int z = 0; z < side; ++z)
-    for (int y = 0; y < side; ++y)
-      for (int x = 0; x < side; ++x, ++at) {
-        if (volume[at] < level) continue;
-        const int place[3] = {x, y, z};
-        for (int i = 0; i < 3; ++i)
-          b.low[i] = std::min(b.low[i], place[i] - 1.0), b.high[i] = std::max(b.high[i], place[i] + 1.0);
-      }
-  return b;
+/// For each cell of four neighbouring columns along z the highest voxel of the level: trilinear density above it is
+/// lower. −1 where there is none.
+std::vector<int> tops_of(std::span<const float> volume, int side, double level) {
+  std::vector<int> columns(static_cast<size_t>(side) * static_cast<size_t>(side), -1), tops = columns;
+  for (size_t at = 0; at < volume.size(); ++at)
+    if (volume[at] >= level) columns[at % columns.size()] = static_cast<int>(at / columns.size());
+  const auto width = static_cast<size_t>(side);
+  for (size_t y = 0; y + 1 < width; ++y)
+    for (size_t x = 0; x + 1 < width; ++x) {
+      const size_t at = y * width + x;
+      tops[at] = std::max({columns[at], columns[at + 1], columns[at + width], columns[at + width + 1]});
+    }
+  return tops;
 }
 
 /// The ray through (x, y), from the top of the box down.
-std::optional<Meeting> trace(const Field& field, const Bounds& bounds, double x, double y, double level) {
+std::optional<Meeting> trace(const Field& field, const std::vector<int>& tops, double x, double y, double level) {
   constexpr double step = 0.5;
-  if (x < bounds.low[0] || x > bounds.high[0] || y < bounds.low[1] || y > bounds.high[1]) return {};
-  const double top = field.side - 1, skipped = std::max(0.0, std::floor((top - bounds.high[2]) / step) * step);
-  for (double z = top - skipped; z > 0 && z > bounds.low[2] - step; z -= step) {
+  const auto cell = [&](double v) { return static_cast<int>(std::clamp(v, 0.0, field.side - 1.001)); };
+  const int highest = tops[static_cast<size_t>(cell(y) * field.side + cell(x))];
+  if (highest < 0) return {};
+  // As if from the top of the box, but for the steps above anything to be met.
+  const double top = field.side - 1, skipped = std::max(0.0, std::floor((top - highest - 1) / step) * step);
+  for (double z = top - skipped; z > 0; z -= step) {
     if (field.at(x, y, z) < level) continue;
     double above = z + step, below = z;
     for (int i = 0; i < 6; ++i) {
@@ -86,14 +85,14 @@ void for_pixels(std::span<const float> volume, int side, int size, double sigmas
          "picture: the volume is not a cube");
   const double level = surface_level(volume, sigmas);
   const Field field{volume, side};
-  const Bounds bounds = bounds_of(volume, side, level);
+  const std::vector<int> tops = tops_of(volume, side, level);
   for (int row = 0; row < size; ++row)
     for (int column = 0; column < size; ++column) {
       std::array<std::optional<Meeting>, 4> meetings;
       for (int s = 0; s < 4; ++s) {
         const double x = (column + 0.25 + 0.5 * (s & 1)) / size * side - 0.5,
                      y = (row + 0.25 + 0.5 * (s >> 1)) / size * side - 0.5;
-        meetings[static_cast<size_t>(s)] = trace(field, bounds, x, side - 1 - y, level);
+        meetings[static_cast<size_t>(s)] = trace(field, tops, x, side - 1 - y, level);
       }
       pixel(static_cast<size_t>(row) * static_cast<size_t>(size) + static_cast<size_t>(column), row, meetings);
     }

@@ -194,6 +194,13 @@ std::vector<int32_t> labels_at(const std::string& path, int64_t images) {
   return labels;
 }
 
+/// Of all dimensions together.
+double variance_of(std::span<const float> z, const std::vector<double>& mean) {
+  double sum = 0;
+  for (size_t i = 0; i < z.size(); ++i) sum += (z[i] - mean[i % mean.size()]) * (z[i] - mean[i % mean.size()]);
+  return sum / static_cast<double>(z.size() / mean.size());
+}
+
 std::string axis_section(std::span<const float> z, const std::string& clusters) {
   BarChart chart = histogram({z.begin(), z.end()}, 60, false);
   chart.title = "Images along the latent", chart.x_label = "z", chart.y_label = "images";
@@ -216,9 +223,7 @@ std::string latent_section(const ReportInput& input, const RunRecord& run, size_
       "Separate groups are states, a band is a motion.";
   if (run.latent == 1) return section("latent", "Latent space", lead, axis_section(input.z, clusters));
   const PrincipalComponents pc = principal_components(input.z, run.latent, 2);
-  double all = 0;
-  const PrincipalComponents every = principal_components(input.z, run.latent, run.latent);
-  for (const double v : every.variance) all += v;
+  const double all = variance_of(input.z, pc.mean);
   const auto part = [&](size_t c) {
     return all > 0 ? number_text(std::round(100 * pc.variance[c] / all)) + " %" : "0 %";
   };

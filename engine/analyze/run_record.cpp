@@ -80,12 +80,16 @@ void read_events(const std::string& path, RunRecord& record) {
   }
 }
 
+std::string layers_text(const Json& model, const std::string& part) {
+  const int layers = model.value(part + "_layers", 0);
+  return std::to_string(layers) + (layers == 1 ? " layer of " : " layers of ") +
+         std::to_string(model.value(part + "_width", 0));
+}
+
 std::string network_text(const Json& model) {
-  const auto number = [&](const char* key) { return std::to_string(model.value(key, 0)); };
-  std::string text = number("decoder_layers") + " layers of " + number("decoder_width");
-  if (model.value("source", "none") == "encoder")
-    text += "; encoder of " + number("encoder_layers") + " layers of " + number("encoder_width");
-  return text;
+  const std::string decoder = layers_text(model, "decoder");
+  return model.value("source", "none") == "encoder" ? decoder + "; encoder of " + layers_text(model, "encoder")
+                                                    : decoder;
 }
 
 void read_config(const Json& config, RunRecord& record) {
@@ -105,11 +109,11 @@ void read_config(const Json& config, RunRecord& record) {
   const auto fact = [&](const char* name, const std::string& text) { facts.emplace_back(name, text); };
   fact("particles", record.particles);
   if (record.images > 0) fact("images", count_text(record.images));
-  const int side = model.at("side");
-  std::string box = std::to_string(side) + " px";
+  record.side = model.at("side");
+  std::string box = std::to_string(record.side) + " px";
   if (record.pixel_size_angstrom > 0)
-    box += " of " + number_text(record.pixel_size_angstrom) + " Å (" + number_text(side * record.pixel_size_angstrom) +
-           " Å)";
+    box += " of " + number_text(record.pixel_size_angstrom) + " Å (" +
+           number_text(record.side * record.pixel_size_angstrom) + " Å)";
   fact("box", box);
   fact("poses", record.searches ? "searched (none were given)" : "taken from the particle file");
   fact("latent", record.latent == 0
@@ -117,9 +121,8 @@ void read_config(const Json& config, RunRecord& record) {
                      : std::to_string(record.latent) + (record.latent == 1 ? " dimension, " : " dimensions, ") +
                            (record.encoder ? "from an encoder" : "one value an image from a table"));
   fact("network", network_text(model));
-  fact("learning rate",
-       number_text(stage.at("learning_rate")) + ", falling to " +
-           number_text(stage.at("final_learning_rate").get<double>() * stage.at("learning_rate").get<double>()));
+  const double rate = stage.at("learning_rate"), last = rate * stage.at("final_learning_rate").get<double>();
+  fact("learning rate", number_text(rate) + (last == rate ? std::string() : ", falling to " + number_text(last)));
   fact("images a step", std::to_string(stage.at("batch").get<int>()));
   fact("seed", std::to_string(stage.at("seed").get<uint64_t>()));
 }

@@ -41,7 +41,7 @@ struct RunRecord {
   std::vector<std::string> warnings;
   std::vector<std::pair<std::string, std::string>> facts;  ///< data and settings, for people
   int64_t images = 0;
-  int latent = 0;
+  int latent = 0, side = 0;
   double pixel_size_angstrom = 0;  ///< 0: not known yet
   bool searches = false, encoder = false, weighted_noise = false, frozen_latents = false;
   io::LoadOptions load;

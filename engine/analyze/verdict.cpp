@@ -47,9 +47,15 @@ Check training(const RunRecord& run) {
   return check;
 }
 
-/// A network that has learned nothing has a loss of 1, the variance of the images; what noise leaves to explain is
-/// seldom less than a hundredth of it.
-constexpr double least_explained = 0.01;
+/// What a model would account for in images of nothing but noise: as many numbers as a map has (of each dimension of
+/// the latent one more) explain their share of the N·π/4·D² numbers in the images, and the best of about half a million
+/// poses an image 2 ln(500,000) of its π/4·D².
+double explained_by_chance(const RunRecord& run) {
+  const double pixels = std::numbers::pi / 4 * run.side * run.side, images = static_cast<double>(run.images);
+  if (pixels <= 0 || images <= 0) return 0;
+  const double maps = (1 + run.latent) * (2.0 / 3) * run.side / images;
+  return std::min(1.0, maps + (run.searches ? 2 * std::log(5e5) / pixels : 0) + run.latent / pixels);
+}
 
 Check fit(const RunRecord& run) {
   Check check{.title = "Fit to the images"};
@@ -66,11 +72,16 @@ Check fit(const RunRecord& run) {
     return check;
   }
   const double explained = 1 - loss;
-  check.sign = explained <= 0 ? Sign::bad : explained < least_explained ? Sign::unsure : Sign::good;
-  check.text = explained > 0 ? "The model accounts for " + percent(explained) + " of what the images hold (loss " +
-                                   number_text(loss) + "; 1 would be nothing). The rest is noise, or not found."
-                             : "The model accounts for nothing of what the images hold (loss " + number_text(loss) +
-                                   ", where 1 is nothing): look at contrast, window and poses.";
+  const double chance = explained_by_chance(run);
+  check.sign = explained <= 0 ? Sign::bad : explained < chance ? Sign::unsure : Sign::good;
+  const std::string measured = " of what the images hold (loss " + number_text(loss) + "; 1 would be nothing)";
+  if (explained <= 0)
+    check.text = "The model accounts for nothing" + measured + ": look at contrast, window and poses.";
+  else if (explained < chance)
+    check.text = "The model accounts for " + percent(explained) + measured + ". Up to " + percent(chance) +
+                 " could be had from pure noise with so few images: this alone shows nothing.";
+  else
+    check.text = "The model accounts for " + percent(explained) + measured + ". The rest is noise, or not found.";
   return check;
 }
 
@@ -182,7 +193,9 @@ Check density(const Evidence& evidence) {
   check.sign = pieces >= whole_part && rim < rim_part ? Sign::good : pieces < scattered_part ? Sign::bad : Sign::unsure;
   check.text = percent(pieces) + " of what stands out hangs together" +
                (evidence.volumes.size() > 1 ? " in the worst of the volumes" : "") +
-               (pieces >= whole_part ? ", as a particle does." : ": noise scatters like that, particles do not.");
+               (pieces >= whole_part       ? ", as a particle does."
+                : pieces >= scattered_part ? "; the rest is scattered about, as noise is."
+                                           : ": noise scatters like that, particles do not.");
   if (rim >= rim_part)
     check.text +=
         " " + percent(rim) + " lies at the rim of the box: the box may be too tight, or the images off centre.";
@@ -223,6 +236,10 @@ Check heterogeneity(const Evidence& evidence) {
   }
   if (evidence.change.empty()) {
     check.text = "Volumes along the latent are made when the run ends.";
+    return check;
+  }
+  if (density(evidence).sign == Sign::bad) {
+    check.text = "What changes along the latent says nothing while the density is scattered.";
     return check;
   }
   const double change = evidence.change.front();

@@ -6,6 +6,7 @@
 
 #include "engine/analyze/fsc.h"
 #include "engine/analyze/picture.h"
+#include "engine/analyze/report.h"
 #include "engine/analyze/statistics.h"
 #include "engine/geometry/rotation.h"
 #include "engine/train/config_json.h"
@@ -129,6 +130,16 @@ void write_summary(const ResultContext& c, const Trainer& trainer) {
                          {"peak_device_bytes", c.device.bytes_peak()}};
   if (!c.state.search.statistics.levels.empty()) json["pose_search"] = summary_of(c.state.search);
   io::write_file(c.folder.file("summary.json"), io::json_text(json, 1) + "\n");
+}
+
+void write_run_report(const ResultContext& c, const std::vector<float>& z) {
+  write_report(c.folder.file("report.html"), {.run = c.folder.path(),
+                                              .analysis = "",
+                                              .truth = "",
+                                              .particles = &c.particles,
+                                              .matrices = c.state.matrices,
+                                              .shifts = c.state.shifts,
+                                              .z = z});
 }
 
 }  // namespace recon

@@ -26,4 +26,7 @@ void write_half_map(const ResultContext& context, const Trainer& trainer, int ha
 /// summary.json: written last, so it marks a finished run.
 void write_summary(const ResultContext& context, const Trainer& trainer);
 
+/// report.html of what there is so far (engine/analyze/report.h), with `z` [N, Z] where it is known.
+void write_run_report(const ResultContext& context, const std::vector<float>& z);
+
 }  // namespace recon

@@ -16,6 +16,8 @@ namespace {
 
 /// A report waits for the device; between reports the host only hands it work.
 constexpr double between_reports_seconds = 0.2;
+/// report.html is renewed at an epoch's end, but not more often, and for a fiftieth of the time at most.
+constexpr double between_pages_seconds = 30, page_share = 50;
 
 /// The stages as they are run: random starts that race, the configured stages, one a half set when half maps are
 /// wanted.
@@ -240,6 +242,7 @@ class Run {
       last_told = Clock::now();
       if (saved) save(trainer, stage);
       if (saved) last_checkpoint = Clock::now();
+      if (trainer.epoch_finished()) renew_report(trainer);
       if (stop && !trainer.finished() && trainer.epoch() < stage.epochs) {
         folder_.append_event({{"event", "stopped"}, {"epoch", trainer.epoch()}});
         status("stopped", trainer);
@@ -315,13 +318,7 @@ class Run {
     const bool last_full = stage.last_full;
     if (last_full) io::write_checkpoint(folder_.file("model.safetensors"), to_checkpoint(state_, trainer));
     trainer.model().parameters().swap_average();
-    ResultContext context{.device = device_,
-                          .config = config_,
-                          .particles = particles_,
-                          .data = data_,
-                          .folder = folder_,
-                          .state = state_,
-                          .warn = [this](const std::string& w) { warn(w); }};
+    ResultContext context = result_context();
     if (stage.half > 0)
       write_half_map(context, trainer, stage.half);
     else if (last_full)
@@ -330,7 +327,36 @@ class Run {
       write_summary(context, trainer);
       status("finished", trainer);
       folder_.append_event({{"event", "finished"}, {"elapsed_s", state_.elapsed_seconds}});
+      const int latent = stages_.front().config.model.latent;
+      write_run_report(context,
+                       latent > 0 ? read_latents(folder_.file("z.npy"), latent, data_.count) : std::vector<float>{});
     }
+  }
+
+  ResultContext result_context() {
+    return {.device = device_,
+            .config = config_,
+            .particles = particles_,
+            .data = data_,
+            .folder = folder_,
+            .state = state_,
+            .warn = [this](const std::string& w) { warn(w); }};
+  }
+
+  /// The page for people, while the run goes on. A latent table is at hand; an encoder would have to see all images.
+  void renew_report(Trainer& trainer) {
+    if (page_cost_ >= 0 && seconds_since(page_written_) < std::max(between_pages_seconds, page_share * page_cost_))
+      return;
+    const auto begin = Clock::now();
+    const ModelConfig& model = trainer.config().model;
+    const bool known = model.source == LatentSource::table && trainer.data().count == data_.count;
+    try {
+      write_run_report(result_context(), known ? trainer.latents() : std::vector<float>{});
+    } catch (const io::InputError& error) {
+      note(std::string("report.html was not renewed: ") + error.what());
+    }
+    page_written_ = Clock::now();
+    page_cost_ = seconds_since(begin);
   }
 
   void warn(const std::string& text) {
@@ -352,6 +378,8 @@ class Run {
   std::optional<io::FoundCheckpoint> found_;
   Clock::time_point started_;
   int64_t groups_ = 0;
+  Clock::time_point page_written_;
+  double page_cost_ = -1;  // seconds; none was written yet
 };
 
 }  // namespace

@@ -191,6 +191,11 @@ TEST_CASE("Latents: clusters are numbered along a tour, series pass through data
   const auto& line = map.series.back().z;
   for (size_t j = 0; j < 4; ++j)
     CHECK(line[2][j] == doctest::Approx((line.front()[j] + line.back()[j]) / 2).epsilon(1e-5));
+  const LatentMap some =
+      map_latents(threads, points, 4, {.clusters = 3, .path = {7, 250}, .umap = false, .layout = {.most = 30}});
+  CHECK(some.path.points.front() == 7);
+  CHECK(some.path.points.back() == 250);
+  for (const size_t image : some.path.points) CHECK((image % 10 == 0 || image == 7));
   const LatentMap axis = map_latents(threads, normal_points(50, 1, 7), 1, {});
   CHECK(axis.series.size() == 2);
   CHECK_FALSE(axis.umap);
