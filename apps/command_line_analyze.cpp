@@ -66,8 +66,8 @@ void add_analyze(CommandLine& line) {
   add(*app, "--seed N", o->map.seed, "of the clusters' first centres and of UMAP");
   add_common(*app, o->common);
   app->footer(
-      "Volumes go to kmeans/, pc1/ ..., path/ (the shortest way from neighbour to neighbour in the data) and\n"
-      "line/. A latent of one dimension has clusters and pc1/ only; a run with --zdim 0 gets its report.");
+      "Volumes go to kmeans/, pc1/ ..., path/ (the shortest way from neighbour to neighbour in the data)\n"
+      "and line/. A latent of one dimension has clusters and pc1/ only; a run with --zdim 0 gets its report.");
 }
 
 }  // namespace recon::apps

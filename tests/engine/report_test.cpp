@@ -67,7 +67,7 @@ class Folder {
     if (latent > 0) io::write_npy(path() + "/volumes/z_values.npy", z, {2, latent});
     for (const int i : {0, 1}) {
       const std::string name = latent == 0 ? "volume" : i == 0 ? "vol_000" : "vol_001";
-      io::write_volume(path() + "/volumes/" + name + ".mrc", balls(2 + 2 * i), side, 3);
+      io::write_volume(path() + "/volumes/" + name + ".mrc", balls(2 * i), side, 3);
     }
   }
   std::string path() const { return folder_ / "run"; }
