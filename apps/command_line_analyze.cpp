@@ -67,7 +67,7 @@ void add_analyze(CommandLine& line) {
   add_common(*app, o->common);
   app->footer(
       "Volumes go to kmeans/, pc1/ ..., path/ (the shortest way from neighbour to neighbour in the data)\n"
-      "and line/. A latent of one dimension has clusters and pc1/ only; a run with --zdim 0 gets its report.");
+      "and line/. A latent of one dimension has kmeans/ and pc1/ only; of --zdim 0 the report is made.");
 }
 
 }  // namespace recon::apps
