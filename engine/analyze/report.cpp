@@ -17,6 +17,15 @@ namespace {
 constexpr size_t shown_of_series = 20, shown_in_all = 60;
 constexpr size_t most_bytes = 4'800'000;
 
+/// The structure while the run goes on.
+std::vector<SeriesLook> look_at_start(const RunRecord& run, std::span<const float> volume, Evidence& evidence) {
+  const auto side = static_cast<int>(std::lround(std::cbrt(static_cast<double>(volume.size()))));
+  evidence.volumes = {};
+  SeriesLook look{.series = &run.series.front(), .volumes = {look_at(volume, side)}};
+  evidence.volumes.push_back(look.volumes.front().figures);
+  return {look};
+}
+
 std::vector<SeriesLook> look_at_series(const RunRecord& run, Evidence& evidence) {
   std::vector<SeriesLook> looks;
   size_t shown = 0;
@@ -80,7 +89,10 @@ std::string report_html(const ReportInput& input) {
   RunRecord run = read_run_record(input.run, input.analysis, input.truth);
   if (run.pixel_size_angstrom <= 0 && input.particles) run.pixel_size_angstrom = input.particles->pixel_size_angstrom;
   Evidence evidence{.run = run, .volumes = {}, .change = {}, .views = {}};
-  const auto looks = look_at_series(run, evidence);
+  const bool young = run.series.empty() && !input.so_far.empty();
+  if (young) run.series.push_back({.name = "so far", .files = {""}, .z = {}, .images = {}});
+  const auto looks = young ? look_at_start(run, input.so_far, evidence) : look_at_series(run, evidence);
+  if (young) run.series.front().files.clear();
   // Poses of a search are nobody's until it has begun.
   const bool posed = !input.matrices.empty() && (!run.searches || !run.epochs.empty());
   if (posed) evidence.views = {view_figures(input.matrices)};

@@ -12,6 +12,8 @@ struct ReportInput {
   std::string truth;                             ///< result of compare fsc --json, or ""
   const io::ParticleTable* particles = nullptr;  ///< for the CTF; may be absent
   std::span<const float> matrices, shifts, z;    ///< [N, 9], [N, 2] px, [N, Z]; empty: not known yet
+  /// [z][y][x], a cube: the structure as it stands while a run goes on; shown until the run has volumes of its own.
+  std::span<const float> so_far;
 };
 
 /// One HTML page of everything that tells whether a run worked: no script, style, font or picture from elsewhere; below

@@ -14,7 +14,7 @@ namespace recon {
 namespace {
 
 // The frame of a plane in the SVG's own units.
-constexpr double plane_left = 40, plane_top = 8, plane_size = 400, plane_width = 456, plane_height = 452;
+constexpr double plane_left = 54, plane_top = 8, plane_size = 400, plane_width = 470, plane_height = 452;
 
 /// Images in a plane: [N, 2], with the names of its axes.
 struct Plane {
@@ -176,8 +176,10 @@ std::string chooser(const std::string& clusters, const std::string& places) {
   if (places.empty() && clusters.empty()) return "";
   std::string out = "<div class=\"chooser\">" + clusters;
   if (places.empty()) return out + "<p class=\"quiet\">Too many images to choose them here.</p></div>";
+  out += clusters.empty()
+             ? "<p class=\"onscreen\">Draw around images in the plane to choose them.</p>"
+             : "<p class=\"onscreen\">Draw around images in the plane, or pick clusters, to choose images.</p>";
   return out +
-         "<p class=\"onscreen\">Draw around images in the plane, or pick clusters, to choose images.</p>"
          "<p class=\"onscreen\"><output id=\"chosen\">No images are chosen.</output></p><p class=\"onscreen\">"
          "<button type=\"button\" id=\"save\" disabled>Save the numbers</button> <button type=\"button\" id=\"clear\" "
          "disabled>Clear</button></p><p class=\"quiet onscreen\">The file has one image a line: its row in the "

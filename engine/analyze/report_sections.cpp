@@ -97,6 +97,7 @@ std::string series_title(const std::string& name) {
   if (name == "kmeans") return "Cluster centres";
   if (name == "path") return "Along a path through the data";
   if (name == "line") return "Along a straight line";
+  if (name == "so far") return "As it stands while the run goes on";
   if (name.starts_with("pc")) return "Along principal component " + name.substr(2);
   return "Volumes";
 }
@@ -118,7 +119,7 @@ std::string volume_section(const RunRecord& run, const std::vector<SeriesLook>& 
   std::string body;
   for (const SeriesLook& look : looks) {
     const SeriesRecord& series = *look.series;
-    if (looks.size() > 1) body += "<h3>" + escaped(series_title(series.name)) + "</h3>";
+    if (looks.size() > 1 || series.files.empty()) body += "<h3>" + escaped(series_title(series.name)) + "</h3>";
     body += "<div class=\"series\">" + player(series, look.volumes.size()) + "<div class=\"volumes" +
             (look.volumes.size() == 1 ? " single" : "") + "\">";
     for (size_t i = 0; i < look.volumes.size(); ++i) body += card(series, look.volumes[i], i);
@@ -126,7 +127,7 @@ std::string volume_section(const RunRecord& run, const std::vector<SeriesLook>& 
     if (look.volumes.size() < series.files.size())
       body += "<p class=\"quiet\">" + std::to_string(series.files.size() - look.volumes.size()) +
               " more are not shown.</p>";
-    body += "<p class=\"quiet\">Maps: <code>" + escaped(folder_text(series)) + "</code></p>";
+    if (!series.files.empty()) body += "<p class=\"quiet\">Maps: <code>" + escaped(folder_text(series)) + "</code></p>";
   }
   if (body.empty()) body = "<p class=\"quiet\">They are made when the run ends.</p>";
   return section(

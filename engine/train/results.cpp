@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 
 #include "engine/analyze/fsc.h"
 #include "engine/analyze/picture.h"
@@ -132,14 +133,22 @@ void write_summary(const ResultContext& c, const Trainer& trainer) {
   io::write_file(c.folder.file("summary.json"), io::json_text(json, 1) + "\n");
 }
 
-void write_run_report(const ResultContext& c, const std::vector<float>& z) {
+void write_run_report(const ResultContext& c, const Trainer& trainer, const std::vector<float>& z) {
+  const auto latent = static_cast<size_t>(trainer.config().model.latent);
+  std::vector<float> so_far;
+  if (!std::filesystem::exists(c.folder.volumes_path() + "/volumes.png")) {
+    std::vector<double> mean(latent, 0);
+    for (size_t i = 0; i < z.size(); ++i) mean[i % latent] += z[i] / (static_cast<double>(z.size()) / double(latent));
+    so_far = density(trainer.model(), {mean.begin(), mean.end()}, c.data.scale);
+  }
   write_report(c.folder.file("report.html"), {.run = c.folder.path(),
                                               .analysis = "",
                                               .truth = "",
                                               .particles = &c.particles,
                                               .matrices = c.state.matrices,
                                               .shifts = c.state.shifts,
-                                              .z = z});
+                                              .z = z,
+                                              .so_far = so_far});
 }
 
 }  // namespace recon

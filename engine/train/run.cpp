@@ -246,6 +246,8 @@ class Run {
       if (stop && !trainer.finished() && trainer.epoch() < stage.epochs) {
         folder_.append_event({{"event", "stopped"}, {"epoch", trainer.epoch()}});
         status("stopped", trainer);
+        page_cost_ = -1;
+        renew_report(trainer);
         return false;
       }
     }
@@ -328,7 +330,7 @@ class Run {
       status("finished", trainer);
       folder_.append_event({{"event", "finished"}, {"elapsed_s", state_.elapsed_seconds}});
       const int latent = stages_.front().config.model.latent;
-      write_run_report(context,
+      write_run_report(context, trainer,
                        latent > 0 ? read_latents(folder_.file("z.npy"), latent, data_.count) : std::vector<float>{});
     }
   }
@@ -351,7 +353,7 @@ class Run {
     const ModelConfig& model = trainer.config().model;
     const bool known = model.source == LatentSource::table && trainer.data().count == data_.count;
     try {
-      write_run_report(result_context(), known ? trainer.latents() : std::vector<float>{});
+      write_run_report(result_context(), trainer, known ? trainer.latents() : std::vector<float>{});
     } catch (const io::InputError& error) {
       note(std::string("report.html was not renewed: ") + error.what());
     }
