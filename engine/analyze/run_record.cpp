@@ -57,7 +57,9 @@ EpochRecord epoch_of(const Json& event) {
 /// A run that was stopped tells the epochs after its checkpoint twice: the later account holds.
 void read_events(const std::string& path, RunRecord& record) {
   if (!std::filesystem::exists(path)) return;
-  std::istringstream lines(io::read_all(io::FileSource(path)));
+  std::string whole = io::read_all(io::FileSource(path));
+  whole.resize(whole.rfind('\n') + 1);  // a last line without its end is being written, or was cut by a crash
+  std::istringstream lines(whole);
   std::set<std::string> told;
   for (std::string text; std::getline(lines, text);) {
     const Json event = io::parse_json(text, path);

@@ -141,6 +141,8 @@ TEST_CASE("Report: epochs that a stopped run tells twice count once, and a folde
   CHECK(record.epochs.size() == 7);
   CHECK(record.epochs.back().loss == 0.7);
   CHECK(record.series.size() == 1);
+  io::write_file(folder.path() + "/events.jsonl", test::slurp(folder.path() + "/events.jsonl") + "{\"event\": \"epo");
+  CHECK(read_run_record(folder.path()).epochs.size() == 7);
   const test::TempDir empty;
   io::create_folders(empty / "nothing");
   CHECK(has(report_html({.run = empty / "nothing"}), "Too early to tell."));
