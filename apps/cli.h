@@ -14,11 +14,36 @@ namespace recon::apps {
 
 inline constexpr size_t name_columns = 30, text_columns = 100;
 
+/// What comes after the command: positional arguments, options that must be given.
+inline std::string usage_of(const CLI::App& app) {
+  std::string text;
+  for (const CLI::Option* option : app.get_options([](const CLI::Option* o) { return o->get_positional(); }))
+    text += " " + option->get_name(true) + (option->get_expected_max() > 1 ? "..." : "");
+  for (const CLI::Option* option : app.get_options([](const CLI::Option* o) { return o->nonpositional(); }))
+    if (option->get_required()) text += " " + option->get_name(false) + " " + option->get_option_text();
+  return text +
+         (app.get_subcommands([](const CLI::App*) { return true; }).empty() ? " [options]" : " COMMAND [options]");
+}
+
+/// "-o, --output RUN"
+inline std::string option_names(const CLI::Option& option) {
+  std::string name = option.get_positional() ? option.get_name(true) : option.get_name(false, true);
+  if (const size_t mark = name.find("{false}"); mark != std::string::npos) name.erase(mark);  // of negative flags
+  for (size_t at = 0; (at = name.find(',', at)) != std::string::npos; at += 2) name.replace(at, 1, ", ");
+  return option.get_option_text().empty() ? name : name + " " + option.get_option_text();
+}
+
+/// "passes over the images [30]"
+inline std::string option_help(const CLI::Option& option) {
+  const std::string& text = option.get_description();
+  return option.get_default_str().empty() ? text : text + " [" + option.get_default_str() + "]";
+}
+
 /// One screen of help: groups named "More: ..." are shown by --help-all only.
 class HelpFormatter final : public CLI::Formatter {
  public:
   std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override {
-    std::string out = app->get_description() + "\n\nUsage: " + name + usage(*app) + "\n";
+    std::string out = app->get_description() + "\n\nUsage: " + name + usage_of(*app) + "\n";
     for (const CLI::App* sub : app->get_subcommands({})) {
       if (out.find("\nCommands:") == std::string::npos) out += "\nCommands:\n";
       add_row(out, sub->get_name(), sub->get_description());
@@ -40,22 +65,8 @@ class HelpFormatter final : public CLI::Formatter {
   }
 
  private:
-  static std::string usage(const CLI::App& app) {
-    std::string text;
-    for (const CLI::Option* option : app.get_options([](const CLI::Option* o) { return o->get_positional(); }))
-      text += " " + option->get_name(true) + (option->get_expected_max() > 1 ? "..." : "");
-    for (const CLI::Option* option : app.get_options([](const CLI::Option* o) { return o->nonpositional(); }))
-      if (option->get_required()) text += " " + option->get_name(false) + " " + option->get_option_text();
-    return text + (app.get_subcommands({}).empty() ? " [options]" : " COMMAND [options]");
-  }
   static void add_option_row(std::string& out, const CLI::Option& option) {
-    std::string name = option.get_positional() ? option.get_name(true) : option.get_name(false, true);
-    if (const size_t mark = name.find("{false}"); mark != std::string::npos) name.erase(mark);  // of negative flags
-    for (size_t at = 0; (at = name.find(',', at)) != std::string::npos; at += 2) name.replace(at, 1, ", ");
-    if (!option.get_option_text().empty()) name += " " + option.get_option_text();
-    std::string text = option.get_description();
-    if (!option.get_default_str().empty()) text += " [" + option.get_default_str() + "]";
-    add_row(out, name, text);
+    add_row(out, option_names(option), option_help(option));
   }
   static void add_row(std::string& out, const std::string& name, const std::string& text) {
     std::string line = "  " + name;

@@ -1,6 +1,7 @@
 #include <iostream>
 
 #include "apps/cli.h"
+#include "apps/manual.h"
 
 namespace recon::apps {
 namespace {
@@ -51,6 +52,23 @@ void add_simulate(CommandLine& line) {
       ->check(within(-360, 360))
       ->needs(chain);
   add_common(*app, o->common);
+}
+
+void add_relion(CommandLine& line) {
+  auto [app, o] = line.command<RelionOptions>(line.app, "relion-external", "train as a RELION External job",
+                                              run_relion_external, &RelionOptions::json);
+  add(*app, "--o DIR", o->job, "the job's folder, External/job0NN/: it is the run folder")->required();
+  add(*app, "--in_parts X.star", o->particles, "particles, as RELION gives them")->required();
+  add(*app, "--in_mask MASK.mrc", o->mask, "mask for the FSC of the half maps (with --half-maps)");
+  add(*app, "--j N", o->threads, "CPU threads; 0: one a core")->check(within(0, 1024));
+  add(*app, "--pipeline_control DIR", o->control, "folder of the RELION_JOB_... files [--o]");
+  add_json(*app, o->json);
+  app->allow_extras();
+  app->footer(
+      "Further options, --LABEL VALUE, are those of reconstruct train. In RELION's External tab the\n"
+      "executable is \"reconstruct relion-external\", and parameters are labels without dashes, as preset\n"
+      "and fast; of a flag, as half-maps, the value stays empty. Poses and maps become the job's nodes.");
+  app->parse_complete_callback([app = app, o = o] { o->rest = app->remaining(); });
 }
 
 void add_encode(CommandLine& line) {
@@ -182,16 +200,37 @@ void add_bench(CommandLine& line) {
       "precision, then timed with cold caches; ceilings are the large copy and product of the same run.");
 }
 
-void declare(CommandLine& line, bool& version, bool& json) {
+/// A command that prints a text.
+Command printing(const std::string& text) {
+  return {[text] {
+            std::cout << text << std::flush;
+            return 0;
+          },
+          false};
+}
+
+void add_completion(CommandLine& line) {
+  auto shell = std::make_shared<std::string>("bash");
+  CLI::App* app = line.app.add_subcommand("completion", "Prints a script that completes this command line in a shell");
+  app->final_callback([&line, shell] { line.chosen = printing(completion_script(line.app, *shell)); });
+  choice<std::string>(*app, "SHELL", *shell, {{"bash", "bash"}, {"zsh", "zsh"}, {"fish", "fish"}}, "for this shell");
+  app->footer(
+      "bash: eval \"$(reconstruct completion bash)\" in ~/.bashrc; zsh: as _reconstruct into a folder of $fpath;\n"
+      "fish: as ~/.config/fish/completions/reconstruct.fish. An installed reconstruct has them in place.");
+}
+
+void declare(CommandLine& line, bool& version, bool& manual, bool& json) {
   line.app.formatter(std::make_shared<HelpFormatter>());
   line.app.set_help_flag("-h,--help", "this text");
   line.app.set_help_all_flag("--help-all", "this text with all options");
   line.app.require_subcommand(0, 1);
   line.app.add_flag("--version", version, "version and build");
+  line.app.add_flag("--man", manual, "the manual page, for man -l -");
   add_json(line.app, json);
   line.app.footer("reconstruct COMMAND --help tells more. A first try: apps/quickstart.");
   add_simulate(line);
   add_train(line);
+  add_relion(line);
   add_volumes(line);
   add_analyze(line);
   add_encode(line);
@@ -203,6 +242,7 @@ void declare(CommandLine& line, bool& version, bool& json) {
   CLI::App* doctor = line.app.add_subcommand("doctor", "What this machine and this build offer, and a short self-test");
   doctor->final_callback([&line, common] { line.chosen = {[common] { return run_doctor(*common); }, common->json}; });
   add_common(*doctor, *common);
+  add_completion(line);
 }
 
 /// The value of --preset before parsing; a wrong one is left to the parser to refuse.
@@ -226,22 +266,18 @@ Preset preset_of(int argc, const char* const* argv) {
 
 Command parse_command_line(int argc, const char* const* argv) {
   CommandLine line;
-  bool version = false, json = false, json_wanted = false;
+  bool version = false, manual = false, json = false, json_wanted = false;
   for (int i = 1; i < argc; ++i) json_wanted |= std::string(argv[i]) == "--json";
   line.preset = preset_of(argc, argv);
-  declare(line, version, json);
+  declare(line, version, manual, json);
   try {
     line.app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() != 0) return usage_error(line, error.what(), json_wanted);
     const bool all = dynamic_cast<const CLI::CallForAllHelp*>(&error) != nullptr;
-    const std::string text = line.app.help("", all ? CLI::AppFormatMode::All : CLI::AppFormatMode::Normal);
-    return {[text] {
-              std::cout << text << std::flush;
-              return 0;
-            },
-            false};
+    return printing(line.app.help("", all ? CLI::AppFormatMode::All : CLI::AppFormatMode::Normal));
   }
+  if (manual) return printing(manual_page(line.app));
   if (version) return {[json] { return run_version(json); }, json};
   if (!line.chosen.run) return usage_error(line, "a command is wanted", json_wanted);
   return line.chosen;

@@ -184,7 +184,7 @@ void add_train(CommandLine& line) {
   add(*app, "--sweep N", o->run.sweep, "volumes along the latent's first component at the end")
       ->check(within(1, 10000));
   add(*app, "--seed N", o->stage.seed, "of everything random");
-  app->add_flag("--dry-run", o->dry_run, "read everything, print sizes and memory, write nothing");
+  app->add_flag("--dry-run", o->dry_run, "read everything; tell contrast, memory, disk and time; write nothing");
   add_common(*app, o->common);
   add_network(*app, *o);
   add_schedule(*app, *o);

@@ -1,5 +1,6 @@
 #include "apps/common.h"
 
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <cstdio>
@@ -47,11 +48,18 @@ std::string value_text(const Json& value) {
     constexpr size_t most = 12;
     if (value.size() > most && value.front().is_number())
       return std::to_string(value.size()) + " values (--json shows them)";
-    std::string text;
+    std::string text = value.empty() ? "none" : "";
     for (const Json& item : value) text.append(text.empty() ? "" : ", ").append(value_text(item));
     return text;
   }
   return io::json_text(value);
+}
+
+bool is_list_of_sentences(const Json& value) {
+  constexpr size_t word = 30;
+  return value.is_array() && std::any_of(value.begin(), value.end(), [](const Json& item) {
+           return item.is_string() && item.get_ref<const std::string&>().size() > word;
+         });
 }
 
 void print_lines(const Json& result, const std::string& prefix) {
@@ -63,6 +71,8 @@ void print_lines(const Json& result, const std::string& prefix) {
       print_lines(value, name + " ");
     } else if (value.is_array() && !value.empty() && value.front().is_object()) {
       for (const Json& item : value) print_lines(item, name + " ");
+    } else if (is_list_of_sentences(value)) {
+      for (const Json& item : value) std::printf("%-32s %s\n", name.c_str(), item.get<std::string>().c_str());
     } else {
       std::printf("%-32s %s\n", name.c_str(), value_text(value).c_str());
     }
@@ -136,6 +146,8 @@ const std::atomic<bool>& stop_on_signals() {
   return stop_requested;
 }
 
+void request_stop() { stop_requested = true; }
+
 void throw_if_stopped() {
   if (stop_requested) throw Stopped();
 }
@@ -148,9 +160,9 @@ void print_result(const Json& result, bool json) {
   std::fflush(stdout);
 }
 
-void print_warning(const std::string& text, bool json) {
+void print_warning(const std::string& text, bool json, const std::string& kind) {
   if (json)
-    std::cout << io::json_text(Json{{"event", "warning"}, {"message", text}}) << std::endl;
+    std::cout << io::json_text(Json{{"event", "warning"}, {"kind", kind}, {"message", text}}) << std::endl;
   else
     std::cerr << "warning: " << text << std::endl;
 }

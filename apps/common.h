@@ -51,13 +51,15 @@ int report_errors(bool json, const std::function<int()>& command);
 
 /// From now on SIGINT, SIGTERM and SIGUSR1 set the returned flag; a second SIGINT ends the process at once with 130.
 const std::atomic<bool>& stop_on_signals();
+/// Sets that flag, as a signal does.
+void request_stop();
 /// Throws Stopped once the flag is set.
 void throw_if_stopped();
 
 /// The result of a command: one line of JSON, or `name   value` lines (long arrays are for --json).
 void print_result(const Json& result, bool json);
 /// A warning: a line on stderr, as JSON on stdout with `json`.
-void print_warning(const std::string& text, bool json);
+void print_warning(const std::string& text, bool json, const std::string& kind = "input");
 void print_warnings(std::span<const std::string> texts, bool json);
 
 /// Correlations at which a resolution is read off, and their names in results.

@@ -59,6 +59,18 @@ struct TrainOptions {
 };
 int run_train(const TrainOptions& options);
 
+/// train as RELION calls it: an External job.
+struct RelionOptions {
+  std::string job;        ///< External/job0NN/
+  std::string control;    ///< folder of the RELION_JOB_… files; empty: `job`
+  std::string particles;  ///< relative to the project, where RELION runs it
+  std::string mask;
+  int threads = 0;
+  std::vector<std::string> rest;  ///< --LABEL VALUE …: train's options
+  bool json = false;
+};
+int run_relion_external(const RelionOptions& options);
+
 struct VolumesOptions {
   CommonOptions common;
   std::string run, output;

@@ -36,9 +36,11 @@ std::string text_of(const RunProgress& p) {
   if (e.kl != 0) text += format("  kl %.3f", e.kl);
   text += format("  band %.0f", e.band);
   if (p.epoch_finished && e.pose_change_degrees > 0) text += format("  poses moved %.1f deg", e.pose_change_degrees);
+  if (p.survivors() > 0) text += format("  %.1f survivors", p.survivors());
   text += format("  %.0f images/s", p.images_per_second);
-  text += "  ETA " + duration_text(p.remaining_seconds) + (p.stages > 1 ? " (stage)" : "");
-  return text + "  " + bytes_text(double(p.device_bytes));
+  text += "  ETA " + duration_text(p.run_remaining_seconds);
+  if (p.stages > 1) text += " (stage " + duration_text(p.remaining_seconds) + ")";
+  return text + "  " + bytes_text(double(p.device_bytes)) + " (peak " + bytes_text(double(p.device_bytes_peak)) + ")";
 }
 
 Json json_of(const RunProgress& p) {
@@ -59,7 +61,10 @@ Json json_of(const RunProgress& p) {
           {"images_per_second", p.images_per_second},
           {"elapsed_s", p.elapsed_seconds},
           {"stage_remaining_s", p.remaining_seconds},
-          {"device_bytes", p.device_bytes}};
+          {"run_remaining_s", p.run_remaining_seconds},
+          {"survivors_an_image", p.survivors()},
+          {"device_bytes", p.device_bytes},
+          {"device_bytes_peak", p.device_bytes_peak}};
 }
 
 }  // namespace
@@ -136,9 +141,9 @@ void ProgressDisplay::note(const std::string& text) {
     line(text, true);
 }
 
-void ProgressDisplay::warning(const std::string& text) {
+void ProgressDisplay::warning(const Warning& warning) {
   clear();
-  print_warning(text, style_ == Style::json);
+  print_warning(warning.text, style_ == Style::json, warning.kind);
 }
 
 }  // namespace recon::apps

@@ -20,7 +20,7 @@ class ProgressDisplay {
   /// `done` of `total` images of a command without epochs.
   void update(const std::string& what, int64_t done, int64_t total);
   void note(const std::string& text);
-  void warning(const std::string& text);
+  void warning(const Warning& warning);
 
  private:
   enum class Style { terminal, plain, json };

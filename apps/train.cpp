@@ -3,9 +3,9 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "apps/options.h"
+#include "apps/dry_run.h"
 #include "apps/progress.h"
-#include "engine/train/memory_plan.h"
+#include "engine/train/health.h"
 #include "engine/train/trainer.h"
 #include "io/run_folder.h"
 #include "io/strict_json.h"
@@ -79,85 +79,14 @@ RunConfig run_config(const TrainOptions& options, int side) {
   return config;
 }
 
-/// The sign of the density that the images will give: a CTF model expects particles darker than their surroundings.
-struct Contrast {
-  ContrastReport report;
-  bool wants_dark = false, looks_wrong = false;
-};
-
-Contrast contrast_of(const io::ParticleTable& particles, const PreparationConfig& preparation) {
-  Contrast result{.report = contrast(particles)};
-  result.wants_dark = particles.has_ctf && preparation.ctf != CtfMode::none;
-  const double sigma = result.report.centre_minus_rim_sigma * (preparation.invert ? -1 : 1);
-  result.looks_wrong = !result.report.undecided() && (sigma < 0) != result.wants_dark;
-  return result;
-}
-
-Json describe(const io::ParticleTable& particles, const RunConfig& config, const Contrast& contrast) {
-  const TrainConfig& stage = config.stages.front();
-  const char* seen = contrast.report.undecided()  ? "undecided"
-                     : contrast.report.inverted() ? "particles darker than their surroundings"
-                                                  : "particles brighter than their surroundings";
-  const char* ctf = !particles.has_ctf || config.preparation.ctf == CtfMode::none ? "none"
-                    : config.preparation.ctf == CtfMode::model                    ? "in the model"
-                                                                                  : "phase flipping";
-  return {{"images", particles.size()},
-          {"box_px", particles.side},
-          {"pixel_size_angstrom", particles.pixel_size_angstrom},
-          {"ctf", ctf},
-          {"poses", stage.poses == PoseMode::given ? "given" : "search"},
-          {"zdim", stage.model.latent},
-          {"stages", config.stages.size()},
-          {"contrast", seen},
-          {"contrast_centre_minus_rim_sigma", contrast.report.centre_minus_rim_sigma},
-          {"inverted_by_option", config.preparation.invert}};
-}
-
-void tell(ProgressDisplay& display, const Json& d, const Contrast& contrast, bool json) {
+void tell(ProgressDisplay& display, const Json& d, bool json) {
   if (json)
     print_result({{"event", "input"}, {"input", d}}, true);
   else
     display.note(io::json_text(d["images"]) + " images of " + io::json_text(d["box_px"]) + " px, " +
-                 io::json_text(d["pixel_size_angstrom"]) + " A/px; CTF: " + d["ctf"].get<std::string>() +
-                 "; poses: " + d["poses"].get<std::string>() + "; contrast: " + d["contrast"].get<std::string>());
-  if (contrast.looks_wrong)
-    display.warning(std::string("the density will probably come out negative: ") +
-                    (contrast.wants_dark ? "with a CTF the particles should be darker than their surroundings"
-                                         : "without a CTF the particles should be brighter than their surroundings") +
-                    "; " + (d["inverted_by_option"].get<bool>() ? "leave out" : "give") + " --invert");
-}
-
-MemoryPlan memory_plan(Device& device, const io::ParticleTable& particles, const RunConfig& config) {
-  return plan_memory(device,
-                     {.side = particles.side,
-                      .count = particles.size(),
-                      .ctf = particles.has_ctf && config.preparation.ctf == CtfMode::model,
-                      .half_maps = config.half_maps,
-                      .half_precision = config.preparation.half_precision},
-                     config.stages, config.preparation.placement);
-}
-
-Json memory_json(const MemoryPlan& plan, const Device& device) {
-  constexpr double mebibyte = 1048576;
-  Json result = {{"device", device.name()},
-                 {"images_in", plan.placement == Placement::host ? "host" : "device"},
-                 {"images_mib", double(plan.images) / mebibyte},
-                 {"peak_mib", double(plan.peak) / mebibyte}};
-  if (plan.free > 0) result["free_mib"] = double(plan.free) / mebibyte;
-  if (!plan.exact) result["note"] = "a training step adds its activations";
-  return result;
-}
-
-int dry_run(Device& device, const TrainOptions& options, const io::ParticleTable& particles, const RunConfig& config) {
-  const Contrast contrast = contrast_of(particles, config.preparation);
-  Json result = describe(particles, config, contrast);
-  if (config.stages.front().poses == PoseMode::given && !particles.has_poses)
-    throw io::InputError({.file = config.particles, .field = "_rlnAngleRot", .problem = "the particles have no poses"});
-  result["memory"] = memory_json(memory_plan(device, particles, config), device);
-  ProgressDisplay display(options.common.json);
-  if (contrast.looks_wrong) tell(display, result, contrast, options.common.json);
-  print_result(result, options.common.json);
-  return io::ok;
+                 io::json_text(d["pixel_size_angstrom"]) + " A/px; CTF: " + d["ctf"]["use"].get<std::string>() +
+                 "; poses: " + d["poses"].get<std::string>() +
+                 "; density would be: " + d["contrast"]["density_would_be"].get<std::string>());
 }
 
 /// 225,792
@@ -169,6 +98,14 @@ std::string with_commas(int64_t number) {
     text += digits[i];
   }
   return text;
+}
+
+/// For people, a warning is its text.
+void put_warnings_in_words(Json& summary) {
+  if (!summary.contains("warnings")) return;
+  Json texts = Json::array();
+  for (const Json& warning : summary["warnings"]) texts.push_back(warning["text"]);
+  summary["warnings"] = texts;
 }
 
 /// The search's figures (engine/train/search_figures.h) for people: a sentence for the candidates, one for the slices.
@@ -214,7 +151,8 @@ int run_train(const TrainOptions& given) {
   options.run.load.allow_missing_ctf = !options.ctf_wanted;
   const bool json = options.common.json;
   const auto device = open_device(options.common);
-  auto particles = load_for_engine(options.run.particles, options.run.load);
+  auto particles =
+      options.dry_run ? load_or_list_missing(options) : load_for_engine(options.run.particles, options.run.load);
   RunConfig config = run_config(options, particles.side);
   if (config.latents && !std::filesystem::exists(options.output + "/config.json"))  // a resumed run has its table
     read_latents(*config.latents, config.stages.front().model.latent, particles.size());
@@ -229,8 +167,8 @@ int run_train(const TrainOptions& given) {
   ProgressDisplay display(json);
   throw_if_stopped();
   auto folder = io::RunFolder::open(options.output);
-  const Contrast contrast = contrast_of(particles, config.preparation);
-  tell(display, describe(particles, config, contrast), contrast, json);
+  const ContrastReport contrast = contrast_of(particles, config.preparation);
+  tell(display, describe(particles, config, contrast), json);
   if (device->state_or_null()) {
     const MemoryPlan plan = memory_plan(*device, particles, config);
     check_memory(plan, *device);
@@ -245,14 +183,20 @@ int run_train(const TrainOptions& given) {
   }
   particles = {};  // the run reads them itself
 
+  std::vector<Warning> found_before;
+  if (auto warning = judge_contrast(contrast, config.preparation.invert)) found_before.push_back(*warning);
   const RunHooks hooks{.progress = [&](const RunProgress& p) { display.update(p); },
-                       .warning = [&](const std::string& text) { display.warning(text); },
+                       .warning = [&](const Warning& warning) { display.warning(warning); },
                        .note = [&](const std::string& text) { display.note(text); },
+                       .found_before = found_before,
                        .stop = stop,
                        .checkpoint_seconds = options.checkpoint_seconds};
   const RunOutcome outcome = run_training(*device, config, folder, hooks);
   Json result = outcome_json(outcome, folder);
-  if (!json && result.contains("summary")) put_search_in_words(result["summary"]);
+  if (!json && result.contains("summary")) {
+    put_search_in_words(result["summary"]);
+    put_warnings_in_words(result["summary"]);
+  }
   print_result(result, json);
   if (outcome != RunOutcome::stopped) return io::ok;
   if (!json) display.note("stopped with a checkpoint: run the same command again to go on");

@@ -2,6 +2,8 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace recon::io {
 
@@ -51,6 +53,15 @@ class Error : public std::runtime_error {
 class InputError : public Error {
  public:
   explicit InputError(Fault fault, ExitCode code = bad_data) : Error(std::move(fault), code) {}
+};
+
+/// Inputs that are missing (66): the message names the first ones, `files` all of them, as the list that names them
+/// writes them.
+class MissingFiles : public InputError {
+ public:
+  MissingFiles(Fault fault, std::vector<std::string> missing)
+      : InputError(std::move(fault), no_input), files(std::move(missing)) {}
+  const std::vector<std::string> files;
 };
 
 /// An output that cannot be made (73), or a read or write that failed underway (74).

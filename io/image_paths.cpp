@@ -26,7 +26,10 @@ std::vector<std::string> folders_above(const std::string& star_path) {
   std::vector<std::string> folders;
   while (!folder.empty()) {
     folders.push_back(folder.string());
-    if (exists(joined(folders.back(), "default_pipeline.star")) || folder == folder.parent_path()) break;
+    // RELION 3.1 leaves a copy of that file in the folder of every job, beside job.star.
+    const bool project =
+        exists(joined(folders.back(), "default_pipeline.star")) && !exists(joined(folders.back(), "job.star"));
+    if (project || folder == folder.parent_path()) break;
     folder = folder.parent_path();
   }
   return folders;
@@ -71,11 +74,11 @@ std::vector<std::string> resolve_image_paths(const std::vector<std::string>& wri
       std::to_string(missing.size()) + " of " + std::to_string(written.size()) + " image stacks are missing:";
   for (size_t i = 0; i < missing.size() && i < 5; ++i) problem.append(" ").append(printable(missing[i]));
   if (missing.size() > 5) problem += " ...";
-  throw InputError({.file = star_path,
-                    .field = "_rlnImageName",
-                    .problem = problem,
-                    .repair = "give --datadir FOLDER, the folder that these paths start from"},
-                   no_input);
+  throw MissingFiles({.file = star_path,
+                      .field = "_rlnImageName",
+                      .problem = problem,
+                      .repair = "give --datadir FOLDER, the folder that these paths start from"},
+                     std::move(missing));
 }
 
 void load_image_names(const ParticleColumns& columns, ParticleTable& table) {

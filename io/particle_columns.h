@@ -65,7 +65,7 @@ class ParticleColumns {
 
 /// Finds the stacks that image names point to, trying in order: as written, `datadir`, the STAR file's folder and its
 /// parents up to a RELION project (a folder with default_pipeline.star), then the bare file name in datadir and in the
-/// STAR file's folder. Throws one InputError (66) with the number of missing files and the first five.
+/// STAR file's folder. Throws MissingFiles (66) with all that are missing.
 std::vector<std::string> resolve_image_paths(const std::vector<std::string>& written, const std::string& star_path,
                                              const std::string& datadir);
 

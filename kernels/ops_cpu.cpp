@@ -5,8 +5,13 @@
 
 #include "kernels/cpu.h"
 #include "kernels/decoder/tile_products.h"
+#include "kernels/runtime/device.h"
 
 namespace recon {
+
+std::string Device::blas_report() {
+  return std::string(openblas_get_config()) + ", kernels of " + openblas_get_corename();
+}
 
 const Ops& cpu_ops() {
   static const Ops table = {

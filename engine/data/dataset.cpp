@@ -158,33 +158,6 @@ Dataset prepare(Device& device, int side, double pixel_size_angstrom, std::vecto
       ctf, config);
 }
 
-ContrastReport contrast(const io::ParticleTable& particles, int64_t at_most) {
-  const int side = particles.side;
-  const int64_t stride = std::max<int64_t>(1, particles.size() / at_most);
-  std::vector<float> image(static_cast<size_t>(side) * static_cast<size_t>(side));
-  double sum = 0, squares = 0;
-  int64_t n = 0;
-  for (int64_t i = 0; i < particles.size(); i += stride, ++n) {
-    io::read_particles(particles, i, 1, image);
-    double centre = 0, rim = 0, centre_count = 0, rim_count = 0;
-    for (int y = 0; y < side; ++y)
-      for (int x = 0; x < side; ++x) {
-        const double r = std::hypot(x - side / 2, y - side / 2) / (side / 2.0);
-        const float v = image[static_cast<size_t>(y) * static_cast<size_t>(side) + static_cast<size_t>(x)];
-        if (r < 0.4) centre += v, ++centre_count;
-        if (r > 0.9 && r <= 1) rim += v, ++rim_count;
-      }
-    const double difference = centre / centre_count - rim / rim_count;
-    sum += difference;
-    squares += difference * difference;
-  }
-  ContrastReport report;
-  if (n < 2) return report;
-  const double mean = sum / static_cast<double>(n), variance = squares / static_cast<double>(n) - mean * mean;
-  report.centre_minus_rim_sigma = mean / std::sqrt(std::max(variance, 1e-30) / static_cast<double>(n));
-  return report;
-}
-
 std::vector<CtfParameters> ctf_parameters(const io::ParticleTable& particles) {
   std::vector<CtfParameters> out;
   for (const io::Ctf& c : particles.ctf)

@@ -50,15 +50,6 @@ Dataset prepare(Device& device, const io::ParticleTable& particles, const Prepar
 Dataset prepare(Device& device, int side, double pixel_size_angstrom, std::vector<float> images,
                 const std::vector<CtfParameters>& ctf, const PreparationConfig& config);
 
-/// Evidence of the contrast sign, from real-space images: particles are bright when the centre is brighter than the
-/// rim.
-struct ContrastReport {
-  double centre_minus_rim_sigma = 0;  ///< mean over images of (centre − rim) in units of its standard error
-  bool inverted() const { return centre_minus_rim_sigma < -3; }
-  bool undecided() const { return centre_minus_rim_sigma > -3 && centre_minus_rim_sigma < 3; }
-};
-ContrastReport contrast(const io::ParticleTable& particles, int64_t at_most = 1000);
-
 std::vector<CtfParameters> ctf_parameters(const io::ParticleTable& particles);
 /// Matrices [N·9] and shifts [N·2] (pixels) of the particles' own poses.
 void given_poses(const io::ParticleTable& particles, std::vector<float>& matrices, std::vector<float>& shifts);

@@ -18,7 +18,6 @@ class ImageWindow {
 
   /// [N, P] or [2 · capacity, P]; the same memory as long as the window lives.
   View<const float> table() const;
-  int64_t capacity() const { return capacity_; }
 
   /// The rows of the table where these images stand, for the operations issued from now on. Unless they are part of
   /// the group at hand, the group that was fetched ahead, or else they themselves, become the group at hand.

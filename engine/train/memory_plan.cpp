@@ -64,6 +64,12 @@ MemoryPlan plan_placed(Device& device, PlannedImages images, const std::vector<T
     half.halves = data.halves;
     take(half, stages.back());
   }
+  if (placement == Placement::host) plan.host = plan.images;
+  if (counting && placement == Placement::host)  // ImageWindow's two turns
+    for (const TrainConfig& stage : stages) {
+      const int64_t group = stage.poses == PoseMode::given ? 50 * stage.batch : stage.macro_batch;
+      plan.pinned = std::max(plan.pinned, static_cast<size_t>(8 * std::min(group, images.count) * data.pixel_count()));
+    }
   plan.exact = counting != nullptr;
   if (counting) plan.free = device.state().free_bytes();
   return plan;

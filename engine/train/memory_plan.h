@@ -12,6 +12,8 @@ struct MemoryPlan {
   Placement placement = Placement::device;  ///< of the images
   size_t images = 0;                        ///< the data set, where it is placed
   size_t peak = 0;     ///< the most at a time: images on the device, networks, search lists, activations, workspaces
+  size_t host = 0;     ///< beside that, of the host's memory: the images, where they are placed there
+  size_t pinned = 0;   ///< of the host's memory, locked for copies to the device
   size_t free = 0;     ///< what the device could give before the run; 0 where the system's memory is used
   bool exact = false;  ///< found by doing the run's first groups on a device that only counts; else without activations
 };

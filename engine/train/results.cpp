@@ -44,34 +44,6 @@ void write_poses(const ResultContext& c) {
   io::write_particles_star(c.folder.file("poses.star"), c.particles, euler, shifts);
 }
 
-/// A table whose values lie closer together than this has not found any heterogeneity.
-constexpr double spread_latent_sigma = 0.1;
-
-void warn_if_collapsed(const ResultContext& c, const Trainer& trainer, const std::vector<float>& z) {
-  const int latent = trainer.config().model.latent;
-  if (trainer.config().model.source == LatentSource::table && trainer.config().latent_learning_rate == 0) return;
-  double mean = 0, squares = 0;
-  for (const float v : z) mean += v, squares += double(v) * v;
-  const double n = static_cast<double>(z.size()),
-               deviation = std::sqrt(std::max(0.0, squares / n - mean / n * (mean / n)));
-  const double kl = trainer.report().kl / latent;
-  char text[256];
-  if (trainer.config().model.source == LatentSource::encoder && kl < 0.1) {
-    std::snprintf(
-        text, sizeof text,
-        "the latent has collapsed to the prior (KL %.3f nats a dimension): the encoder tells the images nothing apart. "
-        "Train longer, lower --kl-weight, or use --latent table",
-        kl);
-    c.warn(text);
-  } else if (trainer.config().model.source == LatentSource::table && deviation < spread_latent_sigma) {
-    std::snprintf(text, sizeof text,
-                  "the latent table has not spread (standard deviation %.3f): no heterogeneity was found. Train "
-                  "longer, or raise --latent-lr",
-                  deviation);
-    c.warn(text);
-  }
-}
-
 }  // namespace
 
 void write_results(const ResultContext& c, Trainer& trainer) {
@@ -79,6 +51,7 @@ void write_results(const ResultContext& c, Trainer& trainer) {
   write_poses(c);
   if (latent == 0) {
     const std::vector<float> volume = density(trainer.model(), {}, c.data.scale);
+    c.warn(judge_volume(shape_of(volume, side)));
     io::write_volume(c.folder.volumes_path() + "/volume.mrc", volume, side, c.data.pixel_size_angstrom);
     write_picture(c, {render_surface(volume, side, picture_size)});
     return;
@@ -88,7 +61,7 @@ void write_results(const ResultContext& c, Trainer& trainer) {
   const std::vector<int64_t> shape = {c.state.images, latent};
   io::write_npy<float>(c.folder.file("z.npy"), z, shape);
   if (!log_variances.empty()) io::write_npy<float>(c.folder.file("z_logvar.npy"), log_variances, shape);
-  warn_if_collapsed(c, trainer, z);
+  c.warn(judge_latents(trainer.config(), z, trainer.report().kl));
   const auto points = sweep_latents(principal_components(z, latent, 1), 0, c.config.sweep);
   std::vector<float> flat;
   std::vector<Picture> pictures;
@@ -96,6 +69,7 @@ void write_results(const ResultContext& c, Trainer& trainer) {
     char name[32];
     std::snprintf(name, sizeof name, "/vol_%03zu.mrc", i);
     const std::vector<float> volume = density(trainer.model(), points[i], c.data.scale);
+    c.warn(judge_volume(shape_of(volume, side)));
     io::write_volume(c.folder.volumes_path() + name, volume, side, c.data.pixel_size_angstrom);
     pictures.push_back(render_surface(volume, side, picture_size));
     flat.insert(flat.end(), points[i].begin(), points[i].end());
@@ -112,6 +86,7 @@ void write_half_map(const ResultContext& c, const Trainer& trainer, int half) {
   if (half != 2) return;
   const io::Volume other = io::read_volume(path(1));
   const auto curve = fourier_shell_correlation(c.device, other.data, map, side);
+  c.warn(judge_half_maps(curve));
   nlohmann::json json = {{"shell_frequency_cycles_per_px", nlohmann::json::array()}, {"fsc", curve}};
   for (size_t i = 0; i < curve.size(); ++i) json["shell_frequency_cycles_per_px"].push_back(double(i + 1) / side);
   json["resolution_0.5_px"] = resolution_px(curve, 0.5);
@@ -128,7 +103,8 @@ void write_summary(const ResultContext& c, const Trainer& trainer) {
                          {"kl", r.kl},
                          {"elapsed_s", c.state.elapsed_seconds},
                          {"device", c.device.name()},
-                         {"peak_device_bytes", c.device.bytes_peak()}};
+                         {"peak_device_bytes", c.device.bytes_peak()},
+                         {"warnings", c.warnings}};
   if (!c.state.search.statistics.levels.empty()) json["pose_search"] = summary_of(c.state.search);
   io::write_file(c.folder.file("summary.json"), io::json_text(json, 1) + "\n");
 }

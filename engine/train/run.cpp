@@ -8,7 +8,10 @@
 #include "engine/train/clock.h"
 #include "engine/train/config_json.h"
 #include "engine/train/results.h"
+#include "engine/train/run_status.h"
+#include "engine/train/stages.h"
 #include "io/error.h"
+#include "io/strict_json.h"
 #include "kernels/table/table.h"
 
 namespace recon {
@@ -16,50 +19,9 @@ namespace {
 
 /// A report waits for the device; between reports the host only hands it work.
 constexpr double between_reports_seconds = 0.2;
+constexpr double between_status_seconds = 10;
 /// report.html is renewed at an epoch's end, but not more often, and for a fiftieth of the time at most.
 constexpr double between_pages_seconds = 30, page_share = 50;
-
-/// The stages as they are run: random starts that race, the configured stages, one a half set when half maps are
-/// wanted.
-struct PlannedStage {
-  TrainConfig config;
-  int half = 0;            ///< 1 or 2: trains on that half set
-  bool race = false;       ///< a random start: it ends early, and only the best one's state is kept
-  int epochs = 0;          ///< after which the stage ends
-  bool last_full = false;  ///< the stage whose model is the run's result
-};
-
-/// Search epochs of a race: enough steps to tell a right basin from a wrong one (bench/results/, random starts).
-int race_epochs(const TrainConfig& config, int64_t images) {
-  constexpr int64_t race_images = 2500;
-  const int64_t wanted =
-      config.race_epochs > 0 ? config.race_epochs : std::max<int64_t>(2, (race_images + images - 1) / images);
-  const int most = config.search_epochs > 0 ? config.search_epochs : config.epochs;
-  return static_cast<int>(std::min<int64_t>(wanted, most));
-}
-
-std::vector<PlannedStage> plan(const RunConfig& config, int64_t images) {
-  std::vector<PlannedStage> stages;
-  const TrainConfig& first = config.stages.front();
-  for (int start = 0; first.poses == PoseMode::search && first.starts > 1 && start < first.starts; ++start) {
-    PlannedStage race{.config = first, .race = true};
-    race.config.seed = race.config.model.seed = first.seed + static_cast<uint64_t>(start);
-    race.epochs = std::min(first.epochs, first.random_pose_epochs + race_epochs(first, images));
-    stages.push_back(race);
-  }
-  for (const TrainConfig& stage : config.stages) {
-    stages.push_back({.config = stage, .epochs = stage.epochs});
-    if (&stage != &config.stages.front()) stages.back().config.poses = PoseMode::given;
-  }
-  stages.back().last_full = true;
-  for (int half = 1; config.half_maps && half <= 2; ++half) {
-    stages.push_back({.config = config.stages.back(), .half = half, .epochs = config.stages.back().epochs});
-    // Networks that began with the same weights would agree in what no image shows.
-    stages.back().config.seed = stages.back().config.model.seed = first.seed + static_cast<uint64_t>(half);
-    stages.back().config.poses = PoseMode::given;
-  }
-  return stages;
-}
 
 Dataset subset(Device& device, const Dataset& data, const std::vector<int32_t>& images) {
   Dataset out;
@@ -104,17 +66,22 @@ class Run {
     const bool resumed = folder_.settle_config(to_json(config_), may_change);
     if (resumed && std::filesystem::exists(folder_.file("summary.json"))) return RunOutcome::already_finished;
     particles_ = io::load_particles(config_.particles, config_.load);
-    for (const auto& warning : particles_.warnings) warn(warning);
+    if (resumed) warnings_ = told_before();
+    for (const auto& text : particles_.warnings) warn(Warning{.kind = "input", .text = text});
+    for (const auto& warning : hooks_.found_before) warn(warning);
     note("reading " + std::to_string(particles_.size()) + " images of " + std::to_string(particles_.side) + " x " +
          std::to_string(particles_.side) + " pixels");
+    folder_.write_status(status_json("reading", nullptr, device_.name(), warnings_));
     data_ = prepare(device_, particles_, config_.preparation);
-    stages_ = plan(config_, data_.count);
+    stages_ = plan_stages(config_, data_.count);
     start_state(resumed);
-    folder_.append_event({{"event", resumed ? "resume" : "start"},
-                          {"images", data_.count},
-                          {"device", device_.name()},
-                          {"stage", state_.stage},
-                          {"epoch", state_.progress.epoch}});
+    nlohmann::json event = {{"event", resumed ? "resume" : "start"},
+                            {"images", data_.count},
+                            {"device", device_.name()},
+                            {"stage", state_.stage},
+                            {"epoch", state_.progress.epoch}};
+    event.update(process_json());
+    folder_.append_event(event);
     started_ = Clock::now();
     for (; state_.stage < static_cast<int>(stages_.size()); ++state_.stage)
       if (!run_stage()) return RunOutcome::stopped;
@@ -127,7 +94,7 @@ class Run {
     state_.scale = data_.scale;
     state_.pixel_size_angstrom = data_.pixel_size_angstrom;
     if (resumed) found_ = folder_.latest_valid_checkpoint();
-    for (const auto& warning : folder_.warnings()) warn(warning);
+    for (const auto& text : folder_.warnings()) warn(Warning{.kind = "folder", .text = text});
     if (found_) {
       const SavedState saved = saved_state(found_->checkpoint, found_->path);
       if (saved.images != state_.images)
@@ -182,6 +149,7 @@ class Run {
       trainer.set_poses(rows_of(state_.matrices, members, 9), rows_of(state_.shifts, members, 2));
     else
       trainer.set_poses(state_.matrices, state_.shifts);
+    const bool resumed = found_ && !taken_;
     if (found_) {
       restore_model(found_->checkpoint, found_->path, trainer.model());
       restore_noise(found_->checkpoint, found_->path, trainer);
@@ -190,7 +158,9 @@ class Run {
     } else if (config_.latents) {
       trainer.set_latents(read_latents(*config_.latents, stage.config.model.latent, data_.count));
     }
-    if (!train(trainer, stage)) return false;
+    StageWatch watch(trainer, resumed);
+    taken_ = false;
+    if (!train(trainer, stage, watch)) return false;
     finish_stage(trainer, stage);
     state_.progress = {};
     return true;
@@ -218,6 +188,7 @@ class Run {
     note("random starts: losses from " + std::to_string(losses[static_cast<size_t>(winner)]) + " to " +
          std::to_string(*std::max_element(losses.begin(), losses.end())) + "; going on with seed " +
          std::to_string(stage.config.seed));
+    taken_ = true;
     found_ = io::FoundCheckpoint{.path = race_file(), .checkpoint = io::read_checkpoint(race_file())};
     const SavedState best = saved_state(found_->checkpoint, found_->path);
     state_.progress = best.progress;
@@ -225,7 +196,7 @@ class Run {
     state_.shifts = best.shifts;
   }
 
-  bool train(Trainer& trainer, const PlannedStage& stage) {
+  bool train(Trainer& trainer, const PlannedStage& stage, StageWatch& watch) {
     auto last_checkpoint = Clock::now(), last_told = last_checkpoint;
     while (!trainer.finished() && trainer.epoch() < stage.epochs) {
       trainer.step_group();
@@ -238,6 +209,8 @@ class Run {
       if (!std::isfinite(trainer.report().loss))
         throw std::runtime_error("the loss is not finite in epoch " + std::to_string(trainer.report().epoch) +
                                  ": lower --lr, or look for images of extreme values with reconstruct validate");
+      if (trainer.epoch_finished() && !stage.race)
+        for (const Warning& warning : watch.epoch_ended(trainer)) warn(warning);
       tell(trainer, stage);
       last_told = Clock::now();
       if (saved) save(trainer, stage);
@@ -245,7 +218,7 @@ class Run {
       if (trainer.epoch_finished()) renew_report(trainer);
       if (stop && !trainer.finished() && trainer.epoch() < stage.epochs) {
         folder_.append_event({{"event", "stopped"}, {"epoch", trainer.epoch()}});
-        status("stopped", trainer);
+        status("stopped", trainer, stage);
         page_cost_ = -1;
         renew_report(trainer);
         return false;
@@ -267,7 +240,7 @@ class Run {
     folder_.save_checkpoint(epoch, state_.progress.cursor, to_checkpoint(state_, trainer));
   }
 
-  void tell(const Trainer& trainer, const PlannedStage& stage) {
+  RunProgress progress_of(const Trainer& trainer, const PlannedStage& stage) {
     const EpochReport& r = trainer.report();
     RunProgress p{.stage = state_.stage,
                   .stages = static_cast<int>(stages_.size()),
@@ -278,38 +251,27 @@ class Run {
     p.elapsed_seconds = state_.elapsed_seconds + seconds_since(started_);
     const double spent = r.search_seconds + r.train_seconds, per_image = spent / std::max<double>(1, double(r.images));
     p.images_per_second = per_image > 0 ? 1 / per_image : 0;
-    p.remaining_seconds = per_image * (double(stage.epochs - r.epoch) * double(p.images) - double(r.images));
+    pace_.saw(trainer.stage(r.epoch), per_image);
+    p.remaining_seconds = pace_.of_stage(stage, r.epoch, r.images, p.images);
+    p.run_remaining_seconds =
+        p.remaining_seconds + pace_.of_stages_after(stages_, static_cast<size_t>(state_.stage), data_.count);
     p.device_bytes = device_.bytes_in_use();
-    if (hooks_.progress) hooks_.progress(p);
-    if (!p.epoch_finished) return;
-    nlohmann::json event = {{"event", "epoch"},
-                            {"stage", p.stage},
-                            {"epoch", r.epoch},
-                            {"kind", r.stage},
-                            {"loss", r.loss},
-                            {"kl", r.kl},
-                            {"band", r.band},
-                            {"learning_rate", r.learning_rate},
-                            {"search_s", r.search_seconds},
-                            {"train_s", r.train_seconds},
-                            {"elapsed_s", p.elapsed_seconds}};
-    if (r.stage == "pose search" || r.pose_change_degrees > 0) event["pose_change_degrees"] = r.pose_change_degrees;
-    if (!r.search.levels.empty()) event["search"] = r.search.levels;
-    folder_.append_event(event);
-    status("running", trainer);
+    p.device_bytes_peak = device_.bytes_peak();
+    return p;
   }
 
-  void status(const char* state, const Trainer& trainer) {
-    const EpochReport& r = trainer.report();
-    folder_.write_status({{"state", state},
-                          {"stage", state_.stage},
-                          {"stages", stages_.size()},
-                          {"epoch", trainer.epoch()},
-                          {"epochs", trainer.config().epochs},
-                          {"loss", r.loss},
-                          {"kl", r.kl},
-                          {"images", data_.count},
-                          {"elapsed_s", state_.elapsed_seconds}});
+  void tell(const Trainer& trainer, const PlannedStage& stage) {
+    const RunProgress p = progress_of(trainer, stage);
+    if (hooks_.progress) hooks_.progress(p);
+    const bool due = seconds_since(status_written_) >= between_status_seconds;
+    if (p.epoch_finished) folder_.append_event(epoch_event(p));
+    if (p.epoch_finished || due) status("running", trainer, stage);
+  }
+
+  void status(const char* state, const Trainer& trainer, const PlannedStage& stage) {
+    const RunProgress progress = progress_of(trainer, stage);
+    folder_.write_status(status_json(state, &progress, device_.name(), warnings_));
+    status_written_ = Clock::now();
   }
 
   void finish_stage(Trainer& trainer, const PlannedStage& stage) {
@@ -326,8 +288,9 @@ class Run {
     else if (last_full)
       write_results(context, trainer);
     if (state_.stage + 1 == static_cast<int>(stages_.size())) {
+      context.warnings = warnings_;
       write_summary(context, trainer);
-      status("finished", trainer);
+      status("finished", trainer, stage);
       folder_.append_event({{"event", "finished"}, {"elapsed_s", state_.elapsed_seconds}});
       const int latent = stages_.front().config.model.latent;
       write_run_report(context, trainer,
@@ -342,7 +305,9 @@ class Run {
             .data = data_,
             .folder = folder_,
             .state = state_,
-            .warn = [this](const std::string& w) { warn(w); }};
+            .warn = [this](const std::optional<Warning>& w) {
+              if (w) warn(*w);
+            }};
   }
 
   /// The page for people, while the run goes on. A latent table is at hand; an encoder would have to see all images.
@@ -361,9 +326,21 @@ class Run {
     page_cost_ = seconds_since(begin);
   }
 
-  void warn(const std::string& text) {
-    folder_.append_event({{"event", "warning"}, {"text", text}});
-    if (hooks_.warning) hooks_.warning(text);
+  /// Each kind once; of the input as many as there are.
+  void warn(const Warning& warning) {
+    for (const Warning& known : warnings_)
+      if (known.kind == warning.kind && (warning.kind != "input" || known.text == warning.text)) return;
+    warnings_.push_back(warning);
+    folder_.append_event({{"event", "warning"}, {"kind", warning.kind}, {"text", warning.text}});
+    if (hooks_.warning) hooks_.warning(warning);
+  }
+  /// What the run told before it was stopped.
+  std::vector<Warning> told_before() const {
+    try {
+      return io::parse_json(io::FileSource(folder_.file("status.json"))).at("warnings");
+    } catch (const std::exception&) {
+      return {};  // stopped before its first epoch's end, or written by an earlier version
+    }
   }
   void note(const std::string& text) {
     if (hooks_.note) hooks_.note(text);
@@ -378,7 +355,10 @@ class Run {
   Dataset data_;
   SavedState state_;
   std::optional<io::FoundCheckpoint> found_;
-  Clock::time_point started_;
+  std::vector<Warning> warnings_;
+  Pace pace_;
+  Clock::time_point started_, status_written_ = {};
+  bool taken_ = false;  ///< what was found is the state of a race's winner
   int64_t groups_ = 0;
   Clock::time_point page_written_;
   double page_cost_ = -1;  // seconds; none was written yet

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/train/health.h"
 #include "engine/train/trainer.h"
 #include "io/particles.h"
 #include "io/run_folder.h"
@@ -31,14 +32,18 @@ struct RunProgress {
   int64_t images = 0;  ///< of the data set
   int epochs = 0;
   bool epoch_finished = false;
-  double elapsed_seconds = 0, remaining_seconds = 0, images_per_second = 0;
-  size_t device_bytes = 0;
+  double elapsed_seconds = 0, remaining_seconds = 0, images_per_second = 0;  ///< remaining: of this stage
+  double run_remaining_seconds = 0;                                          ///< of all stages; see Pace in stages.h
+  size_t device_bytes = 0, device_bytes_peak = 0;
+  /// Candidates that an image keeps at the last level that has survivors; 0 without search.
+  double survivors() const;
 };
 
 struct RunHooks {
   std::function<void(const RunProgress&)> progress;  ///< after every macro-batch
-  std::function<void(const std::string&)> warning;   ///< things a user must know: words, one line
+  std::function<void(const Warning&)> warning;       ///< things a user must know; each once
   std::function<void(const std::string&)> note;      ///< what is being done: one line
+  std::vector<Warning> found_before = {};            ///< by who calls: they belong to the run's record too
   const std::atomic<bool>* stop = nullptr;           ///< set by a signal: checkpoint and return
   double checkpoint_seconds = 600;                   ///< also at the end of every epoch
   int64_t stop_after_groups = -1;                    ///< for tests: stop after so many macro-batches

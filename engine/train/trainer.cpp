@@ -80,13 +80,13 @@ void Trainer::set_latents(const std::vector<float>& z) {
   values.upload(z);
 }
 
-Trainer::Stage Trainer::stage(int epoch) const {
-  if (config_.poses == PoseMode::given) return Stage::fixed;
-  if (epoch < config_.random_pose_epochs) return Stage::random;
-  const int searched = epoch - config_.random_pose_epochs;
-  if (config_.search_epochs > 0 && searched >= config_.search_epochs) return Stage::fixed;
-  if (epoch < config_.latent_start_epoch) return Stage::search;
-  return searched % std::max(1, config_.search_every) == 0 ? Stage::search : Stage::fixed;
+Trainer::Stage Trainer::stage_of(const TrainConfig& config, int epoch) {
+  if (config.poses == PoseMode::given) return Stage::fixed;
+  if (epoch < config.random_pose_epochs) return Stage::random;
+  const int searched = epoch - config.random_pose_epochs;
+  if (config.search_epochs > 0 && searched >= config.search_epochs) return Stage::fixed;
+  if (epoch < config.latent_start_epoch) return Stage::search;
+  return searched % std::max(1, config.search_every) == 0 ? Stage::search : Stage::fixed;
 }
 
 double Trainer::band(int epoch) const {
@@ -225,7 +225,7 @@ void Trainer::random_poses(const std::vector<int32_t>& images) {
 
 void Trainer::estimate_noise() {
   constexpr int64_t sample = 500;
-  const int64_t chunk = std::min<int64_t>(50, window_->capacity());
+  const int64_t chunk = std::min<int64_t>(50, group_images());
   const int64_t pixels = data_->pixel_count(), stride = std::max<int64_t>(1, data_->count / sample);
   std::vector<int32_t> images;
   for (int64_t i = 0; i < data_->count; i += stride) images.push_back(static_cast<int32_t>(i));

@@ -64,6 +64,17 @@ class Trainer {
   /// The first epoch that searches for pose and z together; the number of epochs when none does.
   int first_joint_epoch() const;
 
+  /// What an epoch does with the poses, over which band (largest |k|, 1/D), and whether it searches z with them.
+  enum class Stage { random, search, fixed };
+  static Stage stage_of(const TrainConfig& config, int epoch);
+  Stage stage(int epoch) const { return stage_of(config_, epoch); }
+  double band(int epoch) const;
+  bool searches_jointly(int epoch) const;
+  /// The epoch that begins by refining poses without a grid; the number of epochs when none does.
+  int polish_epoch() const;
+  /// Whether the epoch at hand begins with a linear model's latents.
+  bool starts_linearly() const;
+
   /// Position in the run: with the model's parameters, the poses and the noise weights, all there is to save.
   struct Progress {
     int epoch = 0;
@@ -83,9 +94,6 @@ class Trainer {
 
  private:
   struct Step;  // a recorded tape for one (batch size, band, whether the latents move)
-  enum class Stage { random, search, fixed };
-  Stage stage(int epoch) const;
-  double band(int epoch) const;
   double search_band(int epoch) const;
   void begin_epoch();
   void end_epoch();
@@ -97,15 +105,12 @@ class Trainer {
   SearchInput search_input(const std::vector<int32_t>& images);
   void search_images(SliceSource& source, const std::vector<int32_t>& images);
   void search_with_latents(const std::vector<int32_t>& images);
-  bool starts_linearly() const;
   void start_latents();
   struct HostImages;
   HostImages host_images(const std::vector<int32_t>& images, int64_t pixels);
-  bool searches_jointly(int epoch) const;
   void search_jointly(const std::vector<int32_t>& images, const std::vector<float>& z);
   void search_at(std::span<const float> z, const SearchInput& input, View<float> matrices, View<float> shifts,
                  View<float> scores);
-  int polish_epoch() const;
   void polish_poses();
   struct HostPoses {
     std::vector<float> matrices, shifts;

@@ -199,7 +199,8 @@ std::vector<float> Trainer::group_latents(const std::vector<int32_t>& images) {
 }
 
 std::vector<float> Trainer::encode(const std::vector<int32_t>& images) {
-  const auto chunk = static_cast<size_t>(std::min<int64_t>(100, window_->capacity()));
+  // Of a size that does not hang on where images are kept: a product's rounding may differ with its number of rows.
+  const auto chunk = static_cast<size_t>(std::min<int64_t>(100, group_images()));
   std::vector<float> out;
   for (size_t first = 0; first < images.size(); first += chunk) {
     const std::vector<int32_t> some(images.begin() + static_cast<int64_t>(first),

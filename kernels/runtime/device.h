@@ -63,6 +63,8 @@ class Device {
   static std::vector<std::string> cuda_report();
   /// The instruction sets that the decoder's products can use here, the fastest in fp32 first.
   static std::vector<std::string> cpu_report();
+  /// The BLAS of the CPU backend: name, version and how it was built.
+  static std::string blas_report();
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;

@@ -28,8 +28,9 @@ SEED = int(os.environ.get("RECON_TEST_SEED") or random.randrange(1 << 30))
 KILLS = 20
 SMALL = ["--layers", "2", "--width", "16", "--subdivisions", "2", "--keep", "4", "--macro-batch", "25", "--epochs", "4"]
 SEARCH = ("--subdivisions", "--keep", "--macro-batch")  # idle, and refused, with --poses given
-COMMANDS = ["", "simulate", "train", "volumes", "analyze", "encode", "backproject", "compare", "compare fsc", "compare poses",
-            "compare structures", "compare latents", "info", "validate", "bench", "doctor"]
+COMMANDS = ["", "simulate", "train", "volumes", "analyze", "encode", "backproject", "compare", "compare fsc",
+            "compare poses", "compare structures", "compare latents", "info", "validate", "bench", "doctor",
+            "relion-external"]
 
 
 def call(*arguments, **options):

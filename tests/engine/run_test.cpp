@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/simulate/simulate.h"
+#include "engine/train/run_plan.h"
+#include "engine/train/stages.h"
 #include "io/strict_json.h"
 #include "tests/io/support.h"
 
@@ -183,4 +185,114 @@ TEST_CASE("Run: its page is there after the first epoch with the structure so fa
   CHECK(finished.find("The run is finished") != std::string::npos);
   CHECK(finished.find("As it stands while the run goes on") == std::string::npos);
   CHECK(finished.find(data / "run/volumes") != std::string::npos);
+}
+
+namespace {
+
+nlohmann::json json_of(const std::string& path) { return io::parse_json(test::slurp(path), path); }
+
+size_t bytes_of(const std::string& folder) {
+  size_t bytes = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
+    if (entry.is_regular_file()) bytes += entry.file_size();
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("Run: a warning is told once and stands in status, events and summary, after a stop too") {
+  const auto device = Device::cpu(2);
+  const DataSet data(*device);
+  RunConfig config = config_for(data);
+  config.stages.front().learning_rate = 1e-12;
+  config.stages.front().epochs = 6;
+  config.stages.front().search_epochs = 1;
+  const Warning before{.kind = "contrast", .text = "told by who calls"};
+  std::vector<std::string> told;
+  const auto go = [&](int64_t groups) {
+    io::RunFolder folder = io::RunFolder::open(data / "run");
+    return run_training(*device, config, folder,
+                        {.warning = [&](const Warning& w) { told.push_back(w.kind); },
+                         .found_before = {before},
+                         .stop_after_groups = groups});
+  };
+  CHECK(go(5 * groups_an_epoch + 1) == RunOutcome::stopped);
+  CHECK(std::count(told.begin(), told.end(), "contrast") == 1);
+  CHECK(std::count(told.begin(), told.end(), "loss") == 1);
+  const auto stopped = json_of(data / "run/status.json");
+  CHECK(stopped.at("state") == "stopped");
+  CHECK(stopped.at("pid") == getpid());
+  CHECK(stopped.at("images_done") == group);
+  CHECK(stopped.at("run_remaining_s") > 0);
+  told.clear();
+  CHECK(go(-1) == RunOutcome::finished);
+  CHECK(std::count(told.begin(), told.end(), "contrast") == 0);
+  CHECK(std::count(told.begin(), told.end(), "loss") == 0);
+  const auto listed = summary_of(data / "run").at("warnings");
+  CHECK(listed == json_of(data / "run/status.json").at("warnings"));
+  CHECK(listed.at(0).at("kind") == "contrast");
+  CHECK(listed.at(1).at("kind") == "loss");
+  const std::string events = test::slurp(data / "run/events.jsonl");
+  CHECK(events.find("\"kind\":\"loss\"") != std::string::npos);
+}
+
+TEST_CASE("Run: one that learns warns of nothing, and its last epoch's search is in the status") {
+  const auto device = Device::cpu(2);
+  const DataSet data(*device);
+  RunConfig config = config_for(data);
+  config.stages.front().epochs = 6;
+  CHECK(run(*device, config, data / "run") == RunOutcome::finished);
+  CHECK(summary_of(data / "run").at("warnings").empty());
+  const auto status = json_of(data / "run/status.json");
+  CHECK(status.at("state") == "finished");
+  CHECK(status.at("survivors_an_image") == std::vector<double>{3, 3});
+}
+
+TEST_CASE("Plan: the folder takes the disk that was planned, and time counts every pass over the images") {
+  const auto device = Device::cpu(2);
+  const DataSet data(*device);
+  RunConfig config = config_for(data);
+  config.half_maps = true;
+  TrainConfig& stage = config.stages.front();
+  stage.starts = 2, stage.race_epochs = 1;
+  const auto particles = io::load_particles(config.particles);
+  const DiskPlan disk = plan_disk(config, particles, count_parameters(*device, config), data / "a/folder/to/be");
+  CHECK(disk.free > 0);
+  CHECK_FALSE(std::filesystem::exists(data / "a"));
+  const TimePlan time = plan_time(*device, particles, config);
+  double passes = 0, seconds = time.prepare_seconds;
+  for (const auto& part : time.parts) {
+    CHECK(part.images_per_second > 0);
+    passes += part.images, seconds += part.images / part.images_per_second;
+  }
+  // Two starts of 2 epochs, the better one's third, and half maps of 3 epochs with half of the images each.
+  CHECK(passes == images * (2 * 2 + 1 + 3));
+  CHECK(time.seconds == doctest::Approx(seconds));
+  CHECK(run(*device, config, data / "run") == RunOutcome::finished);
+  const size_t taken = bytes_of(data / "run");
+  CHECK(disk.final >= taken);
+  CHECK(disk.final < taken + 500000);  // pictures and events are taken at their largest
+  for (const auto& file : std::filesystem::directory_iterator(data / "run/checkpoints")) {
+    CHECK(file.file_size() <= disk.checkpoint);
+    CHECK(file.file_size() > disk.checkpoint / 2);
+  }
+}
+
+TEST_CASE("Plan: what is left takes as long as epochs of its kind took") {
+  RunConfig config;
+  TrainConfig stage;
+  stage.epochs = 6, stage.random_pose_epochs = 1, stage.search_epochs = 2, stage.starts = 2, stage.race_epochs = 1;
+  config.stages = {stage};
+  config.half_maps = true;
+  const auto stages = plan_stages(config, 100);  // two races of 2 epochs, 6 epochs, two half maps of 6
+  REQUIRE(stages.size() == 5);
+  Pace pace;
+  pace.saw(Trainer::Stage::random, 1);
+  CHECK(pace.of_stage(stages[0], 0, 40, 100) == 60 + 100);  // a search's pace is not known yet
+  pace.saw(Trainer::Stage::search, 10);
+  CHECK(pace.of_stage(stages[0], 1, 50, 100) == 500);
+  CHECK(pace.of_stages_after(stages, 1, 100) == (10 + 3 * 10) * 100 + 2 * 6 * 50 * 10);
+  pace.saw(Trainer::Stage::fixed, 2);
+  CHECK(pace.of_stages_after(stages, 0, 100) == (1 + 10) * 100 + (10 + 3 * 2) * 100 + 2 * 6 * 50 * 2);
+  CHECK(pace.of_stage(stages[2], 4, 100, 100) == 200);
 }

@@ -124,6 +124,8 @@ TEST_CASE("image paths are found as written, in datadir, beside the STAR file, i
   for (const char* folder : {"project/Extract/job1", "project/Refine/job2", "elsewhere/x", "flat"})
     std::filesystem::create_directories(dir / folder);
   test::spit(dir / "project/default_pipeline.star", "");
+  for (const char* name : {"default_pipeline.star", "job.star"})  // as RELION 3.1 leaves in every job
+    test::spit(dir / "project/Refine/job2/" + name, "");
   for (const char* file :
        {"project/Extract/job1/s.mrcs", "elsewhere/x/t.mrcs", "elsewhere/u.mrcs", "flat/v v.mrcs", "w.mrcs"})
     test::spit(dir / file, stack);

@@ -1,0 +1,69 @@
+#include "engine/train/stages.h"
+
+#include <algorithm>
+
+namespace recon {
+namespace {
+
+/// Search epochs of a race: enough steps to tell a right basin from a wrong one (bench/results/, random starts).
+int race_epochs(const TrainConfig& config, int64_t images) {
+  constexpr int64_t race_images = 2500;
+  const int64_t wanted =
+      config.race_epochs > 0 ? config.race_epochs : std::max<int64_t>(2, (race_images + images - 1) / images);
+  const int most = config.search_epochs > 0 ? config.search_epochs : config.epochs;
+  return static_cast<int>(std::min<int64_t>(wanted, most));
+}
+
+}  // namespace
+
+std::vector<PlannedStage> plan_stages(const RunConfig& config, int64_t images) {
+  std::vector<PlannedStage> stages;
+  const TrainConfig& first = config.stages.front();
+  for (int start = 0; first.poses == PoseMode::search && first.starts > 1 && start < first.starts; ++start) {
+    PlannedStage race{.config = first, .race = true};
+    race.config.seed = race.config.model.seed = first.seed + static_cast<uint64_t>(start);
+    race.epochs = std::min(first.epochs, first.random_pose_epochs + race_epochs(first, images));
+    stages.push_back(race);
+  }
+  for (const TrainConfig& stage : config.stages) {
+    stages.push_back({.config = stage, .epochs = stage.epochs});
+    if (&stage != &config.stages.front()) stages.back().config.poses = PoseMode::given;
+  }
+  stages.back().last_full = true;
+  for (int half = 1; config.half_maps && half <= 2; ++half) {
+    stages.push_back({.config = config.stages.back(), .half = half, .epochs = config.stages.back().epochs});
+    // Networks that began with the same weights would agree in what no image shows.
+    stages.back().config.seed = stages.back().config.model.seed = first.seed + static_cast<uint64_t>(half);
+    stages.back().config.poses = PoseMode::given;
+  }
+  return stages;
+}
+
+void Pace::saw(Trainer::Stage kind, double seconds_an_image) { an_image_[kind] = now_ = seconds_an_image; }
+
+double Pace::seconds(const TrainConfig& config, int first, int last, double images) const {
+  double sum = 0;
+  for (int epoch = first; epoch < last; ++epoch) {
+    const auto known = an_image_.find(Trainer::stage_of(config, epoch));
+    sum += images * (known == an_image_.end() ? now_ : known->second);
+  }
+  return sum;
+}
+
+double Pace::of_stage(const PlannedStage& stage, int epoch, int64_t done, int64_t images) const {
+  return now_ * static_cast<double>(images - done) +
+         seconds(stage.config, epoch + 1, stage.epochs, static_cast<double>(images));
+}
+
+double Pace::of_stages_after(const std::vector<PlannedStage>& stages, size_t current, int64_t images) const {
+  double sum = 0;
+  for (size_t i = current + 1; i < stages.size(); ++i) {
+    // The stage after a race goes on where the best start stands.
+    const int first = stages[i - 1].race && !stages[i].race ? stages[i - 1].epochs : 0;
+    sum +=
+        seconds(stages[i].config, first, stages[i].epochs, static_cast<double>(images) / (stages[i].half > 0 ? 2 : 1));
+  }
+  return sum;
+}
+
+}  // namespace recon
