@@ -12,6 +12,9 @@ namespace {
 constexpr double chart_width = 420, chart_height = 250, chart_left = 58, chart_right = 12, chart_top = 12,
                  chart_bottom = 44;
 
+/// Values closer than this part of theirs are one: between them there are no round numbers to be told.
+constexpr double same_value = 1e-9;
+
 struct Axis {
   double low = 0, high = 1;
   bool log = false;
@@ -131,7 +134,8 @@ Axis value_axis(const Range& range, bool log) {
   if (log) return {range.low / 1.3, std::max(range.high * 1.3, range.low * 2), true};
   double low = range.low, high = range.high;
   if (low > 0 && low < 0.6 * high) low = 0;
-  const double room = high > low ? 0.06 * (high - low) : std::max(1e-3, 0.1 * std::abs(high));
+  const bool apart = high - low > same_value * std::max(std::abs(low), std::abs(high));
+  const double room = apart ? 0.06 * (high - low) : std::max(1e-3, 0.1 * std::abs(high));
   return {low == 0 ? 0 : low - room, high + room, false};
 }
 
@@ -140,7 +144,7 @@ Axis value_axis(const Range& range, bool log) {
 std::string colour_class(int colour) { return std::string("c").append(std::to_string(colour)); }
 
 std::vector<double> round_ticks(double low, double high, int count) {
-  if (!(high > low)) return {low};
+  if (!(high - low > same_value * std::max(std::abs(low), std::abs(high)))) return {low};
   const double raw = (high - low) / count, power = std::pow(10, std::floor(std::log10(raw))), part = raw / power;
   const double step = power * (part < 1.5 ? 1 : part < 3.5 ? 2 : part < 7.5 ? 5 : 10);
   std::vector<double> ticks;
@@ -233,7 +237,7 @@ BarChart histogram(std::vector<double> values, int bars, bool tails) {
   };
   chart.from = at(tails ? 0 : 0.0005);
   chart.to = at(tails ? 1 : 0.9995);
-  if (!(chart.to > chart.from)) {
+  if (!(chart.to - chart.from > same_value * std::max(std::abs(chart.from), std::abs(chart.to)))) {
     const double room = chart.from != 0 ? 0.05 * std::abs(chart.from) : 0.5;
     chart.from -= room;
     chart.to += room;

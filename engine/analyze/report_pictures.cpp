@@ -190,7 +190,7 @@ DensityRaster density_raster(std::span<const float> plane) {
     const auto last = static_cast<double>(points - 1);
     const double low = values[static_cast<size_t>(0.002 * last)],
                  high = values[static_cast<size_t>(std::ceil(0.998 * last))];
-    const double margin = 0.12 * (high - low) + 1e-6;
+    const double margin = 0.12 * (high - low) + 1e-6 * std::max({1.0, std::abs(low), std::abs(high)});
     out.low[axis] = std::max<double>(low - margin, values.front() - 0.2 * margin);
     out.high[axis] = std::min<double>(high + margin, values.back() + 0.2 * margin);
   }

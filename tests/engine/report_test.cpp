@@ -240,6 +240,13 @@ TEST_CASE("Chart: the values stand in it for the script, as JSON, and gaps inter
   CHECK(std::count(path.begin(), path.end(), 'M') == 2);
   CHECK(has(html_of(LineChart{.title = "empty"}), "No values yet"));
   CHECK(round_ticks(0, 1, 5) == std::vector<double>{0, 0.2, 0.4, 0.6000000000000001, 0.8, 1});
+  const double loss = 1.0802618050088686;  // values that differ by rounding have no round numbers between them
+  CHECK(round_ticks(loss, std::nextafter(loss, 2), 5).size() == 1);
+  CHECK(has(
+      html_of(LineChart{.title = "t", .curves = {{.name = "a", .x = {1, 2}, .y = {loss, std::nextafter(loss, 2)}}}}),
+      "<svg"));
+  CHECK(histogram({loss, std::nextafter(loss, 2)}, 4).heights.size() == 4);
+  CHECK(density_raster(std::vector<float>{1e20f, 1e20f, 1e20f, 1e20f}).cell_of.size() == 4);
   const BarChart bars = histogram({0, 1, 1, 4}, 4);
   CHECK(bars.heights == std::vector<double>{1, 2, 0, 1});
 }
