@@ -87,6 +87,7 @@ std::string state_text(const RunRecord& run) {
 
 std::string report_html(const ReportInput& input) {
   RunRecord run = read_run_record(input.run, input.analysis, input.truth);
+  if (input.ended) run.state = "finished";
   if (run.pixel_size_angstrom <= 0 && input.particles) run.pixel_size_angstrom = input.particles->pixel_size_angstrom;
   Evidence evidence{.run = run, .volumes = {}, .change = {}, .views = {}};
   const bool young = run.series.empty() && !input.so_far.empty();

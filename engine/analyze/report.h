@@ -14,6 +14,7 @@ struct ReportInput {
   std::span<const float> matrices, shifts, z;    ///< [N, 9], [N, 2] px, [N, Z]; empty: not known yet
   /// [z][y][x], a cube: the structure as it stands while a run goes on; shown until the run has volumes of its own.
   std::span<const float> so_far;
+  bool ended = false;  ///< the run has just ended, whatever stands in its folder yet
 };
 
 /// One HTML page of everything that tells whether a run worked: no script, style, font or picture from elsewhere; below

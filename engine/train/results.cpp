@@ -109,7 +109,7 @@ void write_summary(const ResultContext& c, const Trainer& trainer) {
   io::write_file(c.folder.file("summary.json"), io::json_text(json, 1) + "\n");
 }
 
-void write_run_report(const ResultContext& c, const Trainer& trainer, const std::vector<float>& z) {
+void write_run_report(const ResultContext& c, const Trainer& trainer, const std::vector<float>& z, bool ended) {
   const auto latent = static_cast<size_t>(trainer.config().model.latent);
   std::vector<float> so_far;
   if (!std::filesystem::exists(c.folder.volumes_path() + "/volumes.png")) {
@@ -124,7 +124,8 @@ void write_run_report(const ResultContext& c, const Trainer& trainer, const std:
                                               .matrices = c.state.matrices,
                                               .shifts = c.state.shifts,
                                               .z = z,
-                                              .so_far = so_far});
+                                              .so_far = so_far,
+                                              .ended = ended});
 }
 
 }  // namespace recon

@@ -29,7 +29,8 @@ void write_half_map(const ResultContext& context, const Trainer& trainer, int ha
 void write_summary(const ResultContext& context, const Trainer& trainer);
 
 /// report.html of what there is so far (engine/analyze/report.h), with `z` [N, Z] where it is known. The structure is
-/// shown as `trainer` has it (at the mean z) where the run has no volumes yet.
-void write_run_report(const ResultContext& context, const Trainer& trainer, const std::vector<float>& z);
+/// shown as `trainer` has it (at the mean z) where the run has no volumes yet; `ended`: this is the last one.
+void write_run_report(const ResultContext& context, const Trainer& trainer, const std::vector<float>& z,
+                      bool ended = false);
 
 }  // namespace recon

@@ -289,12 +289,12 @@ class Run {
       write_results(context, trainer);
     if (state_.stage + 1 == static_cast<int>(stages_.size())) {
       context.warnings = warnings_;
+      const int latent = stages_.front().config.model.latent;
+      const auto z = latent > 0 ? read_latents(folder_.file("z.npy"), latent, data_.count) : std::vector<float>{};
+      write_run_report(context, trainer, z, true);
       write_summary(context, trainer);
       status("finished", trainer, stage);
       folder_.append_event({{"event", "finished"}, {"elapsed_s", state_.elapsed_seconds}});
-      const int latent = stages_.front().config.model.latent;
-      write_run_report(context, trainer,
-                       latent > 0 ? read_latents(folder_.file("z.npy"), latent, data_.count) : std::vector<float>{});
     }
   }
 
