@@ -62,7 +62,8 @@ void add_analyze(CommandLine& line) {
   add(*app, "--most-images N", o->map.layout.most,
       "so many images (evenly spread) make UMAP and the path; others go to their neighbours")
       ->check(within(1, 1e9));
-  add(*app, "--fsc FILE", o->truth, "result of compare fsc --json against the truth, for the report [none]");
+  add(*app, "--fsc FILE", o->truth,
+      "compare fsc or compare structures (--json) against the truth, for the report [none]");
   add(*app, "--seed N", o->map.seed, "of the clusters' first centres and of UMAP");
   add_common(*app, o->common);
   app->footer(

@@ -79,10 +79,8 @@
 
   // Images to choose: clusters, and what a line is drawn around.
   const places = document.getElementById("places");
-  if (!places) {
-    for (const button of all(".chips button")) button.disabled = true;
-    return;
-  }
+  if (!places || !document.getElementById("labels")) for (const button of all(".chips button")) button.disabled = true;
+  if (!places) return;
   const images = Number(places.dataset.images), cells = Number(places.dataset.cells);
   const labels = document.getElementById("labels"), output = document.getElementById("chosen");
   const save = document.getElementById("save"), clear = document.getElementById("clear");

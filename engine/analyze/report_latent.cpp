@@ -134,8 +134,9 @@ std::string plane_figure(const Plane& plane, const DensityRaster& raster, const 
 std::string key_of(const RunRecord& run) {
   std::string out = "<p class=\"legend\">";
   for (const SeriesRecord& series : run.series)
-    out += "<span><i class=\"" + colour_class(colour_of(series.name)) + "\"></i>" + escaped(series_title(series.name)) +
-           "</span> ";
+    if (!series.z.empty())
+      out += "<span><i class=\"" + colour_class(colour_of(series.name)) + "\"></i>" +
+             escaped(series_title(series.name)) + "</span> ";
   return out + "</p>";
 }
 
@@ -223,7 +224,12 @@ std::string latent_section(const ReportInput& input, const RunRecord& run, size_
   const std::string lead =
       "Every image has a place in the latent space; images of the same structure lie together. "
       "Separate groups are states, a band is a motion.";
-  if (run.latent == 1) return section("latent", "Latent space", lead, axis_section(input.z, clusters));
+  const std::string more =
+      input.analysis.empty() ? "<p class=\"quiet\">Clusters, UMAP, paths through the data and the volumes along them: "
+                               "<code>reconstruct analyze " +
+                                   escaped(run.path) + "</code></p>"
+                             : std::string();
+  if (run.latent == 1) return section("latent", "Latent space", lead, axis_section(input.z, clusters) + more);
   const PrincipalComponents pc = principal_components(input.z, run.latent, 2);
   const double all = variance_of(input.z, pc.mean);
   const auto part = [&](size_t c) {
@@ -257,7 +263,7 @@ std::string latent_section(const ReportInput& input, const RunRecord& run, size_
     figures += plane_figure(plane, raster, run, input.z, first && !places.empty());
   }
   return section("latent", "Latent space", lead,
-                 key_of(run) + "<div class=\"planes\">" + figures + chooser(clusters, places) + "</div>");
+                 key_of(run) + "<div class=\"planes\">" + figures + chooser(clusters, places) + "</div>" + more);
 }
 
 }  // namespace recon

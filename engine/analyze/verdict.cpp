@@ -177,8 +177,8 @@ Check resolution(const RunRecord& run) {
   }
   if (check.text.empty())
     check.text = run.latent > 0
-                     ? "Not measured: a family of structures has no half maps. compare structures does it for "
-                       "simulated images."
+                     ? "Not measured: a family of structures has no half maps. For simulated images compare structures "
+                       "does it, and analyze --fsc shows it here."
                      : "Not measured. Train with --half-maps, or give analyze a comparison with a known map (--fsc).";
   return check;
 }
