@@ -46,6 +46,10 @@ void add_schedule(CLI::App& app, TrainOptions& o) {
   choice<NoiseMode>(app, "--noise", s.noise, {{"white", NoiseMode::white}, {"shells", NoiseMode::shells}},
                     "white (the paper), or one variance a shell from the residuals of fixed-pose epochs");
   add(app, "--train-band K", s.train_band, "loss up to this frequency, 1/box; 0: all")->check(within(0, 1e5));
+  add(app, "--pose-steps N", s.pose_steps,
+      "steps of each image's pose and shift against the network, in epochs that do not search")
+      ->check(within(0, 1000));
+  add(app, "--lattice-bins N", s.lattice_bins, "lattices a group when there is a latent")->check(within(1, 1e6));
   add(app, "--checkpoint-seconds S", o.checkpoint_seconds, "time between checkpoints, s (also at epochs' ends)")
       ->check(within(0, huge));
 }
@@ -84,7 +88,6 @@ void add_search(CLI::App& app, TrainOptions& o) {
       "after them, rounds in which poses leave the grid, each image against a map of the others")
       ->check(within(0, 1000));
   add(app, "--macro-batch N", s.macro_batch, "images searched between refreshes of the lattice")->check(within(1, 1e9));
-  add(app, "--lattice-bins N", s.lattice_bins, "lattices a macro-batch when there is a latent")->check(within(1, 1e6));
   add(app, "--joint-search N", s.joint_search_epochs,
       "in the first N search epochs after --latent-start, images look for pose and z together")
       ->check(within(0, 1e6));
@@ -151,7 +154,11 @@ void refuse_idle_options(const CLI::App& app, const TrainOptions& o) {
          "noise needs slices that images share: with --zdim, --source lattice");
   refuse("--encoding-sigma", o.stage.model.encoding != Encoding::gaussian, "is for --encoding gaussian");
   refuse("--window-", !o.run.preparation.window, "has no effect with --no-window");
-  refuse("--lattice-bins", o.stage.source == SourceMode::exact, "has no effect with --source exact");
+  const bool searches_lattices = o.stage.poses == PoseMode::search && o.stage.source == SourceMode::lattice;
+  refuse("--lattice-bins", !searches_lattices && o.stage.pose_steps == 0,
+         "has no effect where no image is compared with a lattice (--poses given or --source exact, no --pose-steps)");
+  refuse("--pose-steps", o.stage.poses == PoseMode::search && o.stage.search_epochs == 0 && o.stage.search_every == 1,
+         "needs epochs that keep the poses: --search-epochs or --search-every");
 }
 
 }  // namespace

@@ -301,25 +301,27 @@ void PoseSearch::exhaustive(SliceSource& source, int level, int shift_subdivisio
   const Lists lists = grid_lists(level, shift_subdivisions);
   const PoseNodes nodes = lists.nodes(1, true);
   const View<const Pixel> full{pixels_.data, 1, pixels_within(host_pixels_, config_.band_max)};
+  constexpr int64_t together = 4;  // a core takes an image
   Buffer<float> slices(*device_, nodes.rotations.cols, full.cols),
-      scores(*device_, 1, nodes.rotations.cols * nodes.shifts.cols);
+      scores(*device_, together, nodes.rotations.cols * nodes.shifts.cols), best(*device_, 1, together);
   expect(source.shared(), "search: the exhaustive twin needs shared slices");
   source.slices(full, nodes.matrices, {}, {}, slices.view());
-  for (int64_t b = 0; b < images.rows; ++b) {
+  for (int64_t first = 0; first < images.rows; first += together) {
+    const int64_t count = std::min(together, images.rows - first);
     pose_score(*device_, PoseScore{.nodes = nodes,
                                    .slices = slices.view(),
                                    .slices_shared = true,
-                                   .images = images.slice_rows(b, 1),
-                                   .ctf = ctf.empty() ? ctf : ctf.slice_rows(b, 1),
+                                   .images = images.slice_rows(first, count),
+                                   .ctf = ctf.empty() ? ctf : ctf.slice_rows(first, count),
                                    .pixels = full,
-                                   .scores = scores.view(),
+                                   .scores = scores.rows(0, count),
                                    .side = side_,
                                    .shift_unit_px = shift_unit_px()});
     pose_best(*device_, PoseBest{.nodes = nodes,
-                                 .scores = scores.view(),
-                                 .matrices = matrices.slice_rows(b, 1),
-                                 .shifts = shifts.slice_rows(b, 1),
-                                 .best = best_scores_.shaped(1, 1),
+                                 .scores = scores.rows(0, count),
+                                 .matrices = matrices.slice_rows(first, count),
+                                 .shifts = shifts.slice_rows(first, count),
+                                 .best = best.shaped(1, count),
                                  .shift_unit_px = shift_unit_px()});
   }
 }

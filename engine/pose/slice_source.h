@@ -63,6 +63,9 @@ class LatticeSource : public SliceSource {
   bool shared() const override { return true; }
   Precision precision() const override { return model_->config().precision; }
 
+  /// What refresh() has filled.
+  const Lattice& lattice() const { return lattice_; }
+
   /// Relative L2 error of its slices against the exact source at `count` random rotations over `pixels`.
   double measure_error(View<const Pixel> pixels, const std::vector<float>& z, int count, uint64_t seed);
 

@@ -43,6 +43,10 @@ struct TrainConfig {
   /// After the search epochs: rounds in which poses leave the grid, each image against a map of the others (one
   /// structure only). Then the network, the band and the learning rate begin anew, at these poses.
   int polish_rounds = 0;
+  /// In epochs with fixed poses, but not the first of a network: Gauss-Newton steps of each image's pose against the
+  /// network as it is, before it trains on the image. Clean images gain by it; noise holds a pose where it was, as the
+  /// network has seen it there.
+  int pose_steps = 0;
   int macro_batch = 100;     ///< images searched between refreshes of the lattice
   double band_start = 0;     ///< largest |k| that the first search epochs use, 1/D; 0: no limit. The rest of
   int band_hold_epochs = 0;  ///< the band is let in after so many search epochs at band_start,

@@ -36,9 +36,9 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SearchConfig, base_level, subdivisions, shift
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TrainConfig, model, poses, epochs, batch, learning_rate, encoder_learning_rate,
                                    latent_learning_rate, final_learning_rate, average_steps, kl_weight,
                                    latent_start_epoch, linear_latents, kl_warmup_epochs, noise, train_band, search,
-                                   source, random_pose_epochs, search_epochs, search_every, polish_rounds, macro_batch,
-                                   band_start, band_hold_epochs, band_epochs, lattice_bins, joint_search_epochs,
-                                   joint_bins, starts, race_epochs, seed)
+                                   source, random_pose_epochs, search_epochs, search_every, polish_rounds, pose_steps,
+                                   macro_batch, band_start, band_hold_epochs, band_epochs, lattice_bins,
+                                   joint_search_epochs, joint_bins, starts, race_epochs, seed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PreparationConfig, window, window_inner, window_outer, invert, ctf,
                                                 band, half_precision)
 

@@ -60,8 +60,9 @@ Trainer::Trainer(Device& device, const Dataset& data, const TrainConfig& config)
   window_ = std::make_unique<ImageWindow>(device, data, group_images());
   if (config_.poses == PoseMode::search) {
     search_ = std::make_unique<PoseSearch>(device, config_.search, data.side, data.host_pixels, data.pixels.view());
-    if (config_.source == SourceMode::lattice) lattice_ = std::make_unique<LatticeSource>(*model_);
   }
+  if (config_.pose_steps > 0 || (config_.poses == PoseMode::search && config_.source == SourceMode::lattice))
+    lattice_ = std::make_unique<LatticeSource>(*model_);
 }
 
 Trainer::~Trainer() = default;
@@ -87,6 +88,11 @@ Trainer::Stage Trainer::stage_of(const TrainConfig& config, int epoch) {
   if (config.search_epochs > 0 && searched >= config.search_epochs) return Stage::fixed;
   if (epoch < config.latent_start_epoch) return Stage::search;
   return searched % std::max(1, config.search_every) == 0 ? Stage::search : Stage::fixed;
+}
+
+bool Trainer::steps_poses(int epoch) const {
+  const bool network_is_new = epoch == 0 || epoch == polish_epoch();
+  return config_.pose_steps > 0 && stage(epoch) == Stage::fixed && !network_is_new;
 }
 
 double Trainer::band(int epoch) const {
@@ -140,6 +146,7 @@ bool Trainer::step_group() {
   auto start = Clock::now();
   if (now == Stage::random) random_poses(images);
   if (now == Stage::search) search_group(images);
+  if (steps_poses(epoch_)) step_poses(images);
   report_.search_seconds += seconds_since(start);
   start = Clock::now();
   train_group(images);

@@ -94,6 +94,7 @@ class Trainer {
 
  private:
   struct Step;  // a recorded tape for one (batch size, band, whether the latents move)
+  bool steps_poses(int epoch) const;
   double search_band(int epoch) const;
   void begin_epoch();
   void end_epoch();
@@ -104,7 +105,9 @@ class Trainer {
   struct SearchInput;
   SearchInput search_input(const std::vector<int32_t>& images);
   void search_images(SliceSource& source, const std::vector<int32_t>& images);
-  void search_with_latents(const std::vector<int32_t>& images);
+  void search_exactly(const std::vector<int32_t>& images);
+  void with_lattices(const std::vector<int32_t>& images, double band,
+                     const std::function<void(const std::vector<int32_t>&)>& use);
   void start_latents();
   struct HostImages;
   HostImages host_images(const std::vector<int32_t>& images, int64_t pixels);
@@ -117,7 +120,9 @@ class Trainer {
   };
   void polish_round(Lattice& lattice);
   void insert_images(Backprojection& into, const HostPoses& poses, int64_t first, int64_t last);
-  void polish_images(const Lattice& lattice, int64_t first, int64_t last, int64_t pixels, HostPoses& poses);
+  HostPoses moved_poses(const Lattice& lattice, const std::vector<int32_t>& images, int64_t pixels,
+                        int some_evaluations);
+  void step_poses(const std::vector<int32_t>& images);
   void train_group(const std::vector<int32_t>& images);
   std::vector<int32_t> schedule_row(std::span<const int32_t> images, std::span<const int32_t> rows, int64_t pixels);
   void issue_step(Step& step);

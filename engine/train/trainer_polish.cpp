@@ -1,4 +1,5 @@
-// Poses made continuous once the search is over: each image against a map of the other images.
+// Poses that leave the grid: once the search is over each image against a map of the other images (polish), or in every
+// epoch after it against the network (steps).
 //
 // An image that was used to make a map is drawn to the pose it was used at, as its own noise stands there: at SNR 0.1
 // and 1,000 images of 64 px a local search against such a map moves nothing, while one against a map of other images
@@ -13,11 +14,12 @@
 #include "engine/geometry/lattice.h"
 #include "engine/pose/pose_steps.h"
 #include "engine/train/trainer.h"
+#include "kernels/table/table.h"
 
 namespace recon {
 namespace {
 
-constexpr int64_t parts = 10;
+constexpr int64_t parts = 10, moved_at_once = 100;
 constexpr int evaluations = 6;  // of an image in a round; steps are below 0.1 % of a degree after four
 
 /// Of a map of all images, from its halves: SSNR / (1 + SSNR) up to the first shell in which they do not agree.
@@ -71,8 +73,13 @@ void Trainer::polish_round(Lattice& lattice) {
     apply_mask(others, mask);
     density.upload(others);
     lattice.fill(density.view());
-    for (int64_t from = first; from < last; from += group_images())
-      polish_images(lattice, from, std::min(last, from + group_images()), pixels, polished);
+    for (int64_t from = first; from < last; from += moved_at_once) {
+      std::vector<int32_t> some;
+      for (int64_t i = from; i < std::min(last, from + moved_at_once); ++i) some.push_back(static_cast<int32_t>(i));
+      const HostPoses moved = moved_poses(lattice, some, pixels, evaluations);
+      std::copy(moved.matrices.begin(), moved.matrices.end(), polished.matrices.begin() + 9 * from);
+      std::copy(moved.shifts.begin(), moved.shifts.end(), polished.shifts.begin() + 2 * from);
+    }
   }
   set_poses(polished.matrices, polished.shifts);
 }
@@ -101,20 +108,20 @@ void Trainer::insert_images(Backprojection& into, const HostPoses& poses, int64_
   }
 }
 
-/// Moves the poses of images [first, last), by their first `pixels`.
-void Trainer::polish_images(const Lattice& lattice, int64_t first, int64_t last, int64_t pixels, HostPoses& poses) {
+/// The poses of these images after so many evaluations of their equations, by their first `pixels`.
+Trainer::HostPoses Trainer::moved_poses(const Lattice& lattice, const std::vector<int32_t>& images, int64_t pixels,
+                                        int some_evaluations) {
   Device& d = *device_;
-  const int64_t n = last - first;
+  const auto n = static_cast<int64_t>(images.size());
   const View<const Pixel> band_pixels{data_->pixels.view().data, 1, pixels};
-  std::vector<int32_t> images;
-  for (int64_t i = first; i < last; ++i) images.push_back(static_cast<int32_t>(i));
   const Buffer<int32_t> numbers(d, images), places(d, window_->rows(images));
-  Buffer<float> turned(d, 4 * n, 9), moves(d, n, 2), slices(d, 4 * n, pixels), targets(d, n, pixels), ctf,
-      sums(d, n, pose_equation_sums);
+  Buffer<float> matrices(d, n, 9), turned(d, 4 * n, 9), moves(d, n, 2), slices(d, 4 * n, pixels), targets(d, n, pixels),
+      ctf, sums(d, n, pose_equation_sums);
   if (!data_->ctf.empty() || config_.noise != NoiseMode::white) ctf = Buffer<float>(d, n, pixels);
-  PoseSteps steps(std::span(poses.matrices).subspan(size_t(9 * first), size_t(9 * n)),
-                  std::span(poses.shifts).subspan(size_t(2 * first), size_t(2 * n)));
-  for (int i = 0; i < evaluations; ++i) {
+  gather_rows(d, GatherRows{.from = matrices_.view(), .rows = numbers.view(), .to = matrices.view()});
+  gather_rows(d, GatherRows{.from = shifts_.view(), .rows = numbers.view(), .to = moves.view()});
+  PoseSteps steps(matrices.download(), moves.download());
+  for (int i = 0; i < some_evaluations; ++i) {
     turned.upload(steps.turned());
     moves.upload(steps.shifts());
     lattice.slices(band_pixels, turned.view(), {}, slices.view());
@@ -128,11 +135,31 @@ void Trainer::polish_images(const Lattice& lattice, int64_t first, int64_t last,
                                     .step_rad = PoseSteps::turn_rad});
     steps.take(sums.download());
   }
-  for (int64_t i = 0; i < n; ++i) {
-    const PoseSteps::Pose& pose = steps.best(static_cast<size_t>(i));
-    std::copy_n(pose.rotation.begin(), 9, poses.matrices.begin() + 9 * (first + i));
-    std::copy_n(pose.shift, 2, poses.shifts.begin() + 2 * (first + i));
+  HostPoses moved;
+  for (size_t i = 0; i < images.size(); ++i) {
+    const PoseSteps::Pose& pose = steps.best(i);
+    for (const double v : pose.rotation) moved.matrices.push_back(static_cast<float>(v));
+    for (const double v : pose.shift) moved.shifts.push_back(static_cast<float>(v));
   }
+  return moved;
+}
+
+void Trainer::step_poses(const std::vector<int32_t>& images) {
+  const int64_t pixels = pixels_within(data_->host_pixels, band(epoch_));
+  with_lattices(images, band(epoch_), [&](const std::vector<int32_t>& members) {
+    for (size_t first = 0; first < members.size(); first += moved_at_once) {
+      const std::vector<int32_t> some(members.begin() + static_cast<int64_t>(first),
+                                      members.begin() + std::min<int64_t>(first + moved_at_once, members.size()));
+      const HostPoses moved = moved_poses(lattice_->lattice(), some, pixels, config_.pose_steps + 1);
+      const auto n = static_cast<int64_t>(some.size());
+      const Buffer<int32_t> numbers(*device_, some);
+      Buffer<float> matrices(*device_, n, 9), shifts(*device_, n, 2);
+      matrices.upload(moved.matrices);
+      shifts.upload(moved.shifts);
+      scatter_rows(*device_, ScatterRows{.from = matrices.view(), .rows = numbers.view(), .to = matrices_.view()});
+      scatter_rows(*device_, ScatterRows{.from = shifts.view(), .rows = numbers.view(), .to = shifts_.view()});
+    }
+  });
 }
 
 }  // namespace recon

@@ -45,37 +45,46 @@ Trainer::SearchInput Trainer::search_input(const std::vector<int32_t>& images) {
 
 void Trainer::search_group(const std::vector<int32_t>& images) {
   search_->set_band(std::min(config_.search.band_min, band(epoch_)), search_band(epoch_));
-  if (config_.model.latent > 0) return search_with_latents(images);
-  if (config_.source == SourceMode::exact) {
-    ExactSource source(*model_);
-    return search_images(source, images);
-  }
-  lattice_->refresh({}, search_->config().band_max + 2);
-  search_images(*lattice_, images);
+  if (searches_jointly(epoch_)) return search_jointly(images, group_latents(images));
+  if (config_.source == SourceMode::exact) return search_exactly(images);
+  with_lattices(images, search_->config().band_max,
+                [this](const std::vector<int32_t>& some) { search_images(*lattice_, some); });
 }
 
-void Trainer::search_with_latents(const std::vector<int32_t>& images) {
-  const std::vector<float> z = group_latents(images);
-  if (searches_jointly(epoch_)) return search_jointly(images, z);
+/// Calls `use` for the images of each bin of z while the lattice holds the structure at the bin's centre, up to `band`;
+/// for one structure once for all.
+void Trainer::with_lattices(const std::vector<int32_t>& images, double band,
+                            const std::function<void(const std::vector<int32_t>&)>& use) {
+  constexpr double beyond = 2;  // for the interpolation at the band's edge
   const auto width = static_cast<size_t>(config_.model.latent);
-  if (config_.source == SourceMode::exact) {
-    const auto chunk = static_cast<size_t>(search_->config().chunk_images);
-    for (size_t first = 0; first < images.size(); first += chunk) {
-      const size_t last = std::min(images.size(), first + chunk);
-      Buffer<float> latents(*device_, static_cast<int64_t>(last - first), config_.model.latent);
-      latents.upload(std::span(z).subspan(first * width, (last - first) * width));
-      ExactSource source(*model_, latents.view());
-      search_images(source,
-                    {images.begin() + static_cast<int64_t>(first), images.begin() + static_cast<int64_t>(last)});
-    }
-    return;
+  if (width == 0) {
+    lattice_->refresh({}, band + beyond);
+    return use(images);
   }
+  const std::vector<float> z = group_latents(images);
   for (const auto& members :
        cluster(z, config_.model.latent, epoch_ < config_.latent_start_epoch ? 1 : config_.lattice_bins)) {
     std::vector<int32_t> some;
     for (const int32_t i : members) some.push_back(images[static_cast<size_t>(i)]);
-    lattice_->refresh(centre_of(z, width, members), search_->config().band_max + 2);
-    search_images(*lattice_, some);
+    lattice_->refresh(centre_of(z, width, members), band + beyond);
+    use(some);
+  }
+}
+
+void Trainer::search_exactly(const std::vector<int32_t>& images) {
+  if (config_.model.latent == 0) {
+    ExactSource source(*model_);
+    return search_images(source, images);
+  }
+  const std::vector<float> z = group_latents(images);
+  const auto width = static_cast<size_t>(config_.model.latent),
+             chunk = static_cast<size_t>(search_->config().chunk_images);
+  for (size_t first = 0; first < images.size(); first += chunk) {
+    const size_t last = std::min(images.size(), first + chunk);
+    Buffer<float> latents(*device_, static_cast<int64_t>(last - first), config_.model.latent);
+    latents.upload(std::span(z).subspan(first * width, (last - first) * width));
+    ExactSource source(*model_, latents.view());
+    search_images(source, {images.begin() + static_cast<int64_t>(first), images.begin() + static_cast<int64_t>(last)});
   }
 }
 

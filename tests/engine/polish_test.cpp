@@ -199,6 +199,34 @@ TEST_CASE("Trainer: poses of noisy images, off by two grid steps, come closer to
   CHECK(after.px < 0.6 * before.px);
 }
 
+TEST_CASE("Trainer: given poses that are off come closer to the truth as they step against the network") {
+  const auto device = Device::cpu(2);
+  const Simulated set = simulated(*device, 24, 300, 0);
+  auto matrices = set.matrices, shifts = set.shifts;
+  disturb(matrices, shifts, 4, 0.3);
+  TrainConfig config = config_for(PoseMode::given, LatentSource::none);
+  config.model.encoding = Encoding::gaussian, config.model.encoding_per_axis = 288, config.model.encoding_sigma = 1;
+  config.model.decoder_width = 64;
+  config.batch = 10, config.learning_rate = 3e-3, config.epochs = 6;
+  const auto train = [&](int steps) {
+    config.pose_steps = steps;
+    Trainer trainer(*device, set.data, config);
+    trainer.set_poses(matrices, shifts);
+    while (trainer.step_group()) {
+    }
+    return std::pair{errors_of(set, trainer.matrices(), trainer.shifts()), trainer.report().loss};
+  };
+  const Errors before = errors_of(set, matrices, shifts);
+  const auto [kept, kept_loss] = train(0);
+  const auto [after, loss] = train(2);
+  MESSAGE("from " << before.degrees << " degrees and " << before.px << " px to " << after.degrees << " and " << after.px
+                  << ", loss " << kept_loss << " to " << loss);
+  CHECK((kept.degrees == before.degrees && kept.px == before.px));
+  CHECK(after.degrees < 0.6 * before.degrees);
+  CHECK(after.px < 0.6 * before.px);
+  CHECK(loss < 0.1 * kept_loss);
+}
+
 TEST_CASE("Trainer: a polished run has the same bits for any number of threads, and when it was saved and restored") {
   const auto run = [](int threads, int stop) {
     const auto device = Device::cpu(threads);

@@ -4,6 +4,7 @@
 #include "engine/geometry/rotation.h"
 #include "engine/pose/search.h"
 #include "engine/simulate/simulate.h"
+#include "tests/engine/density_source.h"
 #include "tests/reference/compare.h"
 #include "tests/reference/shapes.h"
 
@@ -11,23 +12,6 @@ using namespace recon;
 using namespace recon::reference;
 
 namespace {
-
-/// A density's slices.
-class DensitySource : public SliceSource {
- public:
-  DensitySource(Device& device, const std::vector<float>& density, int side) : lattice_(device, side) {
-    const Buffer<float> on = on_device(device, density, int64_t{side} * side, side);
-    lattice_.fill(on.view());
-  }
-  void slices(View<const Pixel> pixels, View<const float> rotations, View<const int32_t> active, View<const int32_t>,
-              View<float> values) override {
-    lattice_.slices(pixels, rotations, active, values);
-  }
-  bool shared() const override { return true; }
-
- private:
-  Lattice lattice_;
-};
 
 constexpr int side = 32, count = 60;
 
