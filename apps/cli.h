@@ -195,7 +195,9 @@ struct CommandLine {
   }
 };
 
-void add_train(CommandLine& line);  // command_line_train.cpp
-void add_files(CommandLine& line);  // command_line_files.cpp
+void add_train(CommandLine& line);    // command_line_train.cpp
+void add_files(CommandLine& line);    // command_line_files.cpp
+void add_volumes(CommandLine& line);  // command_line_analyze.cpp
+void add_analyze(CommandLine& line);  // command_line_analyze.cpp
 
 }  // namespace recon::apps

@@ -71,43 +71,6 @@ void add_relion(CommandLine& line) {
   app->parse_complete_callback([app = app, o = o] { o->rest = app->remaining(); });
 }
 
-void add_volumes(CommandLine& line) {
-  auto [app, o] = line.command<VolumesOptions>(
-      line.app, "volumes", "Writes volumes of a run at chosen z: given, of images, swept or clustered", run_volumes);
-  add(*app, "RUN", o->run, "folder of a finished or stopped run")->required();
-  add(*app, "-o,--output DIR", o->output, "gets vol_000.mrc ... and z_values.npy")->required();
-  auto* z = add(*app, "--z X,Y,...", o->z, "one volume at this z")
-                ->delimiter(',')
-
-                ->allow_extra_args(false);
-  auto* file = add(*app, "--z-file FILE", o->z_file, "a volume at every row of a .npy or text file")->excludes(z);
-  auto* images =
-      add(*app, "--images I,J,...", o->images, "volumes at these images' z (rows of the particle file, from 1)")
-          ->delimiter(',')
-          ->allow_extra_args(false)
-          ->excludes(z)
-          ->excludes(file);
-  auto* sweep = add(*app, "--sweep N", o->sweep, "N volumes from the 5th to the 95th percentile [the run's --sweep]")
-                    ->check(within(1, 10000))
-                    ->excludes(z)
-                    ->excludes(file)
-                    ->excludes(images);
-  auto* kmeans = add(*app, "--kmeans K", o->kmeans, "K volumes at cluster centres (the nearest images' z)")
-                     ->check(within(1, 10000))
-                     ->excludes(z)
-                     ->excludes(file)
-                     ->excludes(images)
-                     ->excludes(sweep);
-  add(*app, "--pc K", o->component, "principal component of the sweep, from 1")
-      ->check(within(1, 1024))
-      ->excludes(z)
-      ->excludes(file)
-      ->excludes(images)
-      ->excludes(kmeans);
-  add(*app, "--seed N", o->seed, "of the clusters' first centres")->needs(kmeans);
-  add_common(*app, o->common);
-}
-
 void add_encode(CommandLine& line) {
   auto [app, o] = line.command<EncodeOptions>(line.app, "encode", "Latents of images from a run's encoder", run_encode);
   add(*app, "RUN", o->run, "folder of a run with --zdim and --latent encoder")->required();
@@ -263,6 +226,7 @@ void declare(CommandLine& line, bool& version, bool& manual, bool& json) {
   add_train(line);
   add_relion(line);
   add_volumes(line);
+  add_analyze(line);
   add_encode(line);
   add_backproject(line);
   add_compare(line);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "apps/common.h"
+#include "engine/analyze/latent_map.h"
 #include "engine/backproject/backproject.h"
 #include "engine/simulate/simulate.h"
 #include "engine/train/preset.h"
@@ -81,6 +82,16 @@ struct VolumesOptions {
   uint64_t seed = 0;  ///< of k-means
 };
 int run_volumes(const VolumesOptions& options);
+
+struct AnalyzeOptions {
+  CommonOptions common;
+  std::string run, output;          ///< output: empty for RUN/analysis
+  LatentMapOptions map;             ///< but for its images
+  std::vector<int64_t> path, line;  ///< images from 1
+  bool no_umap = false;
+  std::string truth;  ///< JSON of a comparison, or empty
+};
+int run_analyze(const AnalyzeOptions& options);
 
 struct EncodeOptions {
   CommonOptions common;

@@ -4,16 +4,15 @@
 
 #include "apps/options.h"
 #include "apps/progress.h"
+#include "apps/volume_files.h"
 #include "engine/analyze/cluster.h"
+#include "engine/analyze/statistics.h"
 #include "engine/analyze/view_script.h"
-#include "engine/train/results.h"
 #include "io/atomic_file.h"
 #include "io/npy.h"
 
 namespace recon::apps {
 namespace {
-
-using Points = std::vector<std::vector<float>>;
 
 Points rows_of(const std::vector<float>& values, int width) {
   Points points;
@@ -91,20 +90,16 @@ Points choose_points(const VolumesOptions& options, const LoadedRun& run) {
   if (!options.images.empty()) return image_points(options, run);
   if (options.kmeans) return cluster_points(options, run);
   if (options.component > width) throw UsageError("--pc: the latent has " + std::to_string(width) + " components");
-  return sweep_latents(image_latents(run), width, options.component - 1, options.sweep.value_or(run.config.sweep));
+  const PrincipalComponents components = principal_components(image_latents(run), width, options.component);
+  return sweep_latents(components, options.component - 1, options.sweep.value_or(run.config.sweep));
 }
 
 }  // namespace
 
-int run_volumes(const VolumesOptions& options) {
-  stop_on_signals();
-  const auto device = open_device(options.common);
-  const LoadedRun run = load_run(*device, options.run);
-  io::create_folders(options.output);
-  const Points points = choose_points(options, run);
-  const int side = run.stage.model.side;
+Json write_volumes(const LoadedRun& run, const Points& points, const std::string& folder, bool json) {
+  io::create_folders(folder);
   std::vector<float> flat;
-  ProgressDisplay progress(options.common.json);
+  ProgressDisplay progress(json);
   Json files = Json::array();
   std::vector<std::string> names;
   double level = 0;
@@ -113,18 +108,27 @@ int run_volumes(const VolumesOptions& options) {
     for (const float v : points[i])
       if (!std::isfinite(v)) throw UsageError("z number " + std::to_string(i) + " holds a NaN or an infinity");
     names.push_back(numbered("vol_", i, ".mrc"));
-    files.push_back(options.output + "/" + names.back());
+    files.push_back(folder + "/" + names.back());
     const std::vector<float> volume = run_volume(run, points[i]);
     if (i == 0) level = surface_level(volume);
-    io::write_volume(files.back().get<std::string>(), volume, side, run.pixel_size_angstrom);
+    io::write_volume(files.back().get<std::string>(), volume, run.stage.model.side, run.pixel_size_angstrom);
     flat.insert(flat.end(), points[i].begin(), points[i].end());
     progress.update("volumes", static_cast<int64_t>(i + 1), static_cast<int64_t>(points.size()));
   }
-  io::write_file(options.output + "/view.cxc", chimerax_script(names, level, run.pixel_size_angstrom));
+  io::write_file(folder + "/view.cxc", chimerax_script(names, level, run.pixel_size_angstrom));
   if (run.stage.model.latent > 0)
-    io::write_npy(options.output + "/z_values.npy", flat,
-                  {static_cast<int64_t>(points.size()), run.stage.model.latent});
-  print_result({{"volumes", files}, {"box_px", side}, {"pixel_size_angstrom", run.pixel_size_angstrom}},
+    io::write_npy(folder + "/z_values.npy", flat, {static_cast<int64_t>(points.size()), run.stage.model.latent});
+  return files;
+}
+
+int run_volumes(const VolumesOptions& options) {
+  stop_on_signals();
+  const auto device = open_device(options.common);
+  const LoadedRun run = load_run(*device, options.run);
+  io::create_folders(options.output);
+  const Points points = choose_points(options, run);
+  const Json files = write_volumes(run, points, options.output, options.common.json);
+  print_result({{"volumes", files}, {"box_px", run.stage.model.side}, {"pixel_size_angstrom", run.pixel_size_angstrom}},
                options.common.json);
   return io::ok;
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "io/atomic_file.h"
+#include "io/deflate.h"
 
 namespace recon::io {
 namespace {
@@ -40,45 +41,67 @@ void chunk(Bytes& png, const char* type, std::span<const uint8_t> data) {
   put32(png, crc32(std::span(png).subspan(start)));
 }
 
-/// zlib stream of stored blocks (RFC 1950, 1951).
-Bytes stored(const Bytes& raw) {
-  Bytes out = {0x78, 0x01};
-  uint32_t a = 1, b = 0;
-  for (const uint8_t v : raw) {
-    a = (a + v) % 65521;
-    b = (b + a) % 65521;
-  }
-  for (size_t at = 0; at < raw.size(); at += 65535) {
-    const size_t n = std::min<size_t>(65535, raw.size() - at);
-    out.push_back(static_cast<uint8_t>(at + n == raw.size()));
-    for (const size_t v : {n, n ^ 0xFFFF}) {
-      out.push_back(static_cast<uint8_t>(v & 0xFF));
-      out.push_back(static_cast<uint8_t>(v >> 8 & 0xFF));
+/// Rows as PNG wants them: each with the filter (none, difference to the left, to above) of least absolute sum.
+Bytes filtered(std::span<const uint8_t> pixels, size_t row_bytes, size_t pixel_bytes) {
+  Bytes out, row(row_bytes), best;
+  for (size_t first = 0; first < pixels.size(); first += row_bytes) {
+    int64_t least = INT64_MAX;
+    for (const int filter : {0, 1, 2}) {
+      int64_t sum = 0;
+      for (size_t i = 0; i < row_bytes; ++i) {
+        const int left = i >= pixel_bytes ? pixels[first + i - pixel_bytes] : 0;
+        const int above = first > 0 ? pixels[first + i - row_bytes] : 0;
+        row[i] = static_cast<uint8_t>(pixels[first + i] - (filter == 0 ? 0 : filter == 1 ? left : above));
+        sum += row[i] < 128 ? row[i] : 256 - row[i];
+      }
+      if (sum >= least) continue;
+      least = sum;
+      best = row;
+      best.insert(best.begin(), static_cast<uint8_t>(filter));
     }
-    out.insert(out.end(), raw.begin() + static_cast<int64_t>(at), raw.begin() + static_cast<int64_t>(at + n));
+    out.insert(out.end(), best.begin(), best.end());
   }
-  put32(out, b << 16 | a);
   return out;
+}
+
+void expect_size(size_t bytes, int width, int height, size_t pixel_bytes) {
+  if (width < 1 || height < 1 || width > 32768 || height > 32768 ||
+      bytes != pixel_bytes * static_cast<size_t>(width) * static_cast<size_t>(height))
+    throw std::invalid_argument("png: the pixels do not fit the picture's size");
+}
+
+enum class Colours : uint8_t { rgb = 2, palette = 3 };
+
+Bytes begun(int width, int height, Colours colours) {
+  Bytes png = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'}, header;
+  put32(header, static_cast<uint32_t>(width));
+  put32(header, static_cast<uint32_t>(height));
+  for (const int v : {8, static_cast<int>(colours), 0, 0, 0}) header.push_back(static_cast<uint8_t>(v));
+  chunk(png, "IHDR", header);
+  return png;
 }
 
 }  // namespace
 
+std::vector<uint8_t> indexed_png(std::span<const uint8_t> pixels, int width, int height,
+                                 std::span<const uint8_t> palette) {
+  expect_size(pixels.size(), width, height, 1);
+  const size_t colours = palette.size() / 4;
+  if (palette.size() % 4 != 0 || colours > 256 || *std::max_element(pixels.begin(), pixels.end()) >= colours)
+    throw std::invalid_argument("png: the pixels do not fit the palette");
+  Bytes png = begun(width, height, Colours::palette), rgb, opacity;
+  for (size_t i = 0; i < palette.size(); ++i) (i % 4 == 3 ? opacity : rgb).push_back(palette[i]);
+  chunk(png, "PLTE", rgb);
+  chunk(png, "tRNS", opacity);
+  chunk(png, "IDAT", deflate(filtered(pixels, static_cast<size_t>(width), 1)));
+  chunk(png, "IEND", {});
+  return png;
+}
+
 void write_png(const std::string& path, std::span<const uint8_t> rgb, int width, int height) {
-  if (width < 1 || height < 1 || width > 32768 || height > 32768 ||
-      rgb.size() != size_t{3} * static_cast<size_t>(width) * static_cast<size_t>(height))
-    throw std::invalid_argument("write_png: the pixels do not fit the picture's size");
-  Bytes png = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'}, header, rows;
-  put32(header, static_cast<uint32_t>(width));
-  put32(header, static_cast<uint32_t>(height));
-  for (const int v : {8, 2, 0, 0, 0}) header.push_back(static_cast<uint8_t>(v));
-  const size_t row = size_t{3} * static_cast<size_t>(width);
-  for (size_t y = 0; y < static_cast<size_t>(height); ++y) {
-    rows.push_back(0);
-    rows.insert(rows.end(), rgb.begin() + static_cast<int64_t>(y * row),
-                rgb.begin() + static_cast<int64_t>((y + 1) * row));
-  }
-  chunk(png, "IHDR", header);
-  chunk(png, "IDAT", stored(rows));
+  expect_size(rgb.size(), width, height, 3);
+  Bytes png = begun(width, height, Colours::rgb);
+  chunk(png, "IDAT", deflate(filtered(rgb, size_t{3} * static_cast<size_t>(width), 3)));
   chunk(png, "IEND", {});
   write_file(path, std::string_view(reinterpret_cast<const char*>(png.data()), png.size()), "picture");
 }

@@ -150,6 +150,27 @@ PrincipalComponents principal_components(std::span<const float> rows, int dimens
   return out;
 }
 
+std::vector<std::vector<float>> sweep_latents(const PrincipalComponents& components, int component, int count) {
+  const size_t kept = components.variance.size(), width = components.mean.size(), at = static_cast<size_t>(component);
+  expect(component >= 0 && at < kept && count > 0, "sweep: a component that was kept, and at least one step");
+  std::vector<double> scores;
+  for (size_t i = at; i < components.scores.size(); i += kept) scores.push_back(components.scores[i]);
+  std::sort(scores.begin(), scores.end());
+  const auto percentile = [&](double p) {
+    return scores[static_cast<size_t>(p * static_cast<double>(scores.size() - 1))];
+  };
+  std::vector<std::vector<float>> out;
+  for (int i = 0; i < count; ++i) {
+    const double part = count > 1 ? i / double(count - 1) : 0.5;
+    const double score = percentile(0.05) + part * (percentile(0.95) - percentile(0.05));
+    std::vector<float> point(width);
+    for (size_t j = 0; j < width; ++j)
+      point[j] = static_cast<float>(components.mean[j] + score * components.axes[at * width + j]);
+    out.push_back(point);
+  }
+  return out;
+}
+
 LatentOrder latent_order(std::span<const float> latents, int dimension, std::span<const double> coordinate) {
   const size_t count = coordinate.size();
   expect(count >= 2 && dimension > 0 && latents.size() == count * static_cast<size_t>(dimension),

@@ -34,4 +34,7 @@ struct PrincipalComponents {
 };
 PrincipalComponents principal_components(std::span<const float> rows, int dimension, int kept);
 
+/// Points at `count` even steps between the 5th and the 95th percentile of a component (0 the first), through the mean.
+std::vector<std::vector<float>> sweep_latents(const PrincipalComponents& components, int component, int count);
+
 }  // namespace recon

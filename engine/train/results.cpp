@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 
 #include "engine/analyze/fsc.h"
 #include "engine/analyze/picture.h"
+#include "engine/analyze/report.h"
 #include "engine/analyze/statistics.h"
 #include "engine/analyze/view_script.h"
 #include "engine/geometry/rotation.h"
@@ -50,27 +52,6 @@ void write_view(const ResultContext& c, const std::vector<std::string>& names, c
 
 }  // namespace
 
-std::vector<std::vector<float>> sweep_latents(const std::vector<float>& z, int latent, int component, int count) {
-  const PrincipalComponents pc = principal_components(z, latent, component + 1);
-  const size_t kept = static_cast<size_t>(component) + 1, width = static_cast<size_t>(latent);
-  std::vector<double> scores;
-  for (size_t i = static_cast<size_t>(component); i < pc.scores.size(); i += kept) scores.push_back(pc.scores[i]);
-  std::sort(scores.begin(), scores.end());
-  const auto percentile = [&](double p) {
-    return scores[static_cast<size_t>(p * static_cast<double>(scores.size() - 1))];
-  };
-  std::vector<std::vector<float>> out;
-  for (int i = 0; i < count; ++i) {
-    const double part = count > 1 ? i / double(count - 1) : 0.5;
-    const double score = percentile(0.05) + part * (percentile(0.95) - percentile(0.05));
-    std::vector<float> point(width);
-    for (size_t j = 0; j < width; ++j)
-      point[j] = static_cast<float>(pc.mean[j] + score * pc.axes[static_cast<size_t>(component) * width + j]);
-    out.push_back(point);
-  }
-  return out;
-}
-
 void write_results(const ResultContext& c, Trainer& trainer) {
   const int side = c.data.side, latent = trainer.config().model.latent;
   write_poses(c);
@@ -88,7 +69,7 @@ void write_results(const ResultContext& c, Trainer& trainer) {
   io::write_npy<float>(c.folder.file("z.npy"), z, shape);
   if (!log_variances.empty()) io::write_npy<float>(c.folder.file("z_logvar.npy"), log_variances, shape);
   c.warn(judge_latents(trainer.config(), z, trainer.report().kl));
-  const auto points = sweep_latents(z, latent, 0, c.config.sweep);
+  const auto points = sweep_latents(principal_components(z, latent, 1), 0, c.config.sweep);
   std::vector<float> flat;
   std::vector<Picture> pictures;
   std::vector<std::string> names;
@@ -138,6 +119,25 @@ void write_summary(const ResultContext& c, const Trainer& trainer) {
                          {"warnings", c.warnings}};
   if (!c.state.search.statistics.levels.empty()) json["pose_search"] = summary_of(c.state.search);
   io::write_file(c.folder.file("summary.json"), io::json_text(json, 1) + "\n");
+}
+
+void write_run_report(const ResultContext& c, const Trainer& trainer, const std::vector<float>& z, bool ended) {
+  const auto latent = static_cast<size_t>(trainer.config().model.latent);
+  std::vector<float> so_far;
+  if (!std::filesystem::exists(c.folder.volumes_path() + "/volumes.png")) {
+    std::vector<double> mean(latent, 0);
+    for (size_t i = 0; i < z.size(); ++i) mean[i % latent] += z[i] / (static_cast<double>(z.size()) / double(latent));
+    so_far = density(trainer.model(), {mean.begin(), mean.end()}, c.data.scale);
+  }
+  write_report(c.folder.file("report.html"), {.run = c.folder.path(),
+                                              .analysis = "",
+                                              .truth = "",
+                                              .particles = &c.particles,
+                                              .matrices = c.state.matrices,
+                                              .shifts = c.state.shifts,
+                                              .z = z,
+                                              .so_far = so_far,
+                                              .ended = ended});
 }
 
 }  // namespace recon

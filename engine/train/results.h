@@ -28,7 +28,9 @@ void write_half_map(const ResultContext& context, const Trainer& trainer, int ha
 /// summary.json: written last, so it marks a finished run.
 void write_summary(const ResultContext& context, const Trainer& trainer);
 
-/// z at `count` even steps between the 5th and 95th percentile of a principal component (0 the first) of z [N, Z].
-std::vector<std::vector<float>> sweep_latents(const std::vector<float>& z, int latent, int component, int count);
+/// report.html of what there is so far (engine/analyze/report.h), with `z` [N, Z] where it is known. The structure is
+/// shown as `trainer` has it (at the mean z) where the run has no volumes yet; `ended`: this is the last one.
+void write_run_report(const ResultContext& context, const Trainer& trainer, const std::vector<float>& z,
+                      bool ended = false);
 
 }  // namespace recon

@@ -20,6 +20,8 @@ namespace {
 /// A report waits for the device; between reports the host only hands it work.
 constexpr double between_reports_seconds = 0.2;
 constexpr double between_status_seconds = 10;
+/// report.html is renewed at an epoch's end, but not more often, and for a fiftieth of the time at most.
+constexpr double between_pages_seconds = 30, page_share = 50;
 
 Dataset subset(Device& device, const Dataset& data, const std::vector<int32_t>& images) {
   Dataset out;
@@ -213,9 +215,12 @@ class Run {
       last_told = Clock::now();
       if (saved) save(trainer, stage);
       if (saved) last_checkpoint = Clock::now();
+      if (trainer.epoch_finished()) renew_report(trainer);
       if (stop && !trainer.finished() && trainer.epoch() < stage.epochs) {
         folder_.append_event({{"event", "stopped"}, {"epoch", trainer.epoch()}});
         status("stopped", trainer, stage);
+        page_cost_ = -1;
+        renew_report(trainer);
         return false;
       }
     }
@@ -277,25 +282,48 @@ class Run {
     const bool last_full = stage.last_full;
     if (last_full) io::write_checkpoint(folder_.file("model.safetensors"), to_checkpoint(state_, trainer));
     trainer.model().parameters().swap_average();
-    ResultContext context{.device = device_,
-                          .config = config_,
-                          .particles = particles_,
-                          .data = data_,
-                          .folder = folder_,
-                          .state = state_,
-                          .warn = [this](const std::optional<Warning>& w) {
-                            if (w) warn(*w);
-                          }};
+    ResultContext context = result_context();
     if (stage.half > 0)
       write_half_map(context, trainer, stage.half);
     else if (last_full)
       write_results(context, trainer);
     if (state_.stage + 1 == static_cast<int>(stages_.size())) {
       context.warnings = warnings_;
+      const int latent = stages_.front().config.model.latent;
+      const auto z = latent > 0 ? read_latents(folder_.file("z.npy"), latent, data_.count) : std::vector<float>{};
+      write_run_report(context, trainer, z, true);
       write_summary(context, trainer);
       status("finished", trainer, stage);
       folder_.append_event({{"event", "finished"}, {"elapsed_s", state_.elapsed_seconds}});
     }
+  }
+
+  ResultContext result_context() {
+    return {.device = device_,
+            .config = config_,
+            .particles = particles_,
+            .data = data_,
+            .folder = folder_,
+            .state = state_,
+            .warn = [this](const std::optional<Warning>& w) {
+              if (w) warn(*w);
+            }};
+  }
+
+  /// The page for people, while the run goes on. A latent table is at hand; an encoder would have to see all images.
+  void renew_report(Trainer& trainer) {
+    if (page_cost_ >= 0 && seconds_since(page_written_) < std::max(between_pages_seconds, page_share * page_cost_))
+      return;
+    const auto begin = Clock::now();
+    const ModelConfig& model = trainer.config().model;
+    const bool known = model.source == LatentSource::table && trainer.data().count == data_.count;
+    try {
+      write_run_report(result_context(), trainer, known ? trainer.latents() : std::vector<float>{});
+    } catch (const io::InputError& error) {
+      note(std::string("report.html was not renewed: ") + error.what());
+    }
+    page_written_ = Clock::now();
+    page_cost_ = seconds_since(begin);
   }
 
   /// Each kind once; of the input as many as there are.
@@ -332,6 +360,8 @@ class Run {
   Clock::time_point started_, status_written_ = {};
   bool taken_ = false;  ///< what was found is the state of a race's winner
   int64_t groups_ = 0;
+  Clock::time_point page_written_;
+  double page_cost_ = -1;  // seconds; none was written yet
 };
 
 }  // namespace

@@ -237,8 +237,10 @@ DiskPlan plan_disk(const RunConfig& config, const io::ParticleTable& particles, 
   size_t epochs = 0;
   for (const PlannedStage& stage : plan_stages(config, particles.size())) epochs += static_cast<size_t>(stage.epochs);
   const size_t volumes = latent > 0 ? static_cast<size_t>(config.sweep) : config.half_maps ? 3 : 1;
+  const size_t page =
+      std::min<size_t>(5'000'000, 100'000 + 30'000 * volumes + (latent > 1 ? 4 * n : 0));  // report.html
   plan.final =
-      3 * plan.checkpoint + poses + volumes * volume + picture + (epochs + 10) * event + header + 8 * latent * n;
+      3 * plan.checkpoint + poses + volumes * volume + picture + page + (epochs + 10) * event + header + 8 * latent * n;
   plan.most = plan.final + (config.stages.front().starts > 1 ? 2 : 1) * plan.checkpoint;
   std::filesystem::path place = std::filesystem::absolute(folder, error);
   while (!place.empty() && !std::filesystem::exists(place, error) && place != place.parent_path())

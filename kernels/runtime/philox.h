@@ -22,6 +22,7 @@ enum class Purpose : uint32_t {
   clustering = 13,
   linear_latents = 14,
   drawn_pose = 15,
+  embedding = 16,
   test = 100,
 };
 

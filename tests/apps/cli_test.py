@@ -28,8 +28,8 @@ SEED = int(os.environ.get("RECON_TEST_SEED") or random.randrange(1 << 30))
 KILLS = 20
 SMALL = ["--layers", "2", "--width", "16", "--subdivisions", "2", "--keep", "4", "--macro-batch", "25", "--epochs", "4"]
 SEARCH = ("--subdivisions", "--keep", "--macro-batch")  # idle, and refused, with --poses given
-COMMANDS = ["", "simulate", "train", "volumes", "encode", "backproject", "compare", "compare fsc", "compare poses",
-            "compare structures", "compare latents", "info", "validate", "select", "convert",
+COMMANDS = ["", "simulate", "train", "volumes", "analyze", "encode", "backproject", "compare", "compare fsc",
+            "compare poses", "compare structures", "compare latents", "info", "validate", "select", "convert",
             "downsample", "mask", "export", "bench", "doctor", "relion-external"]
 
 
@@ -123,7 +123,8 @@ class CommandLine(unittest.TestCase):
                  ["simulate", MODEL, "-o", x, "--pdb-sigma", 2], ["compare", "fsc", "one.mrc"], ["compare"],
                  ["simulate", MODEL, "-o", x, "--box", 31], ["volumes", x, "-o", x, "--z", "1", "--sweep", 3],
                  ["volumes", x, "-o", x, "--images", "1,2", "--kmeans", 3],
-                 ["volumes", x, "-o", x, "--images", "1.5"], ["compare", "structures", x],
+                 ["volumes", x, "-o", x, "--images", "1.5"], ["analyze", x, "--kmeans", 0],
+                 ["analyze", x, "--no-umap", "--neighbours", 9], ["compare", "structures", x],
                  ["compare", "structures", x, x, "--images", 0]]
         for case in cases:
             self.expect(64, *case)
@@ -145,7 +146,7 @@ class CommandLine(unittest.TestCase):
                      ["train", self.stack, "-o", x, "--poses", "given", "--dry-run"]):
             self.expect(65, *case)
         for case in (["train", "absent.star", "-o", x], ["info", "absent"], ["volumes", self.path, "-o", x],
-                     ["compare", "fsc", "a.mrc", "b.mrc"]):
+                     ["analyze", self.path], ["compare", "fsc", "a.mrc", "b.mrc"]):
             self.expect(66, *case)
         for name in ("model.json", "text.mrcs"):
             self.assertIn(name, self.expect(65, "validate", self.path / name).stderr)
@@ -173,7 +174,7 @@ class CommandLine(unittest.TestCase):
         commands = [["doctor"], ["--version"], ["info", self.star], ["info", self.stack], ["validate", self.star],
                     ["backproject", self.star, "-o", out / "b"], self.train(out / "r"),
                     self.train(out / "d", "--dry-run"),
-                    ["volumes", out / "r", "-o", out / "v"], ["info", out / "r"],
+                    ["volumes", out / "r", "-o", out / "v"], ["analyze", out / "r"], ["info", out / "r"],
                     ["compare", "poses", out / "r" / "poses.star", self.truth / "poses.star"],
                     ["compare", "fsc", out / "b" / "backproject.mrc", self.truth / "state_000.mrc"],
                     ["compare", "latents", self.truth / "states.npy", self.truth / "states.npy"]]
@@ -263,6 +264,21 @@ class CommandLine(unittest.TestCase):
             for number in (0, 201):
                 self.assertIn(f"{number} is not one of the run's images, 1 to 200",
                               self.expect(64, "volumes", run, "-o", out[0], "--images", f"3,{number}").stderr)
+
+    def test_analyze_finds_clusters_and_makes_a_volume_of_each(self):
+        run, out = self.known_states(), self.path / "analysis"
+        done = json.loads(self.expect(0, "analyze", run, "-o", out, "--kmeans", 2, "--steps", 3, "--json").stdout
+                          .splitlines()[-1])
+        states, labels = read_npy(run / "z.npy"), (out / "labels.npy").read_bytes()[-4 * 200:]
+        labels = list(array.array("i", labels))
+        self.assertEqual({(s, label) for s, label in zip(states, labels)}, {(0, 0), (1, 1)})
+        self.assertEqual(done["cluster_sizes"], [labels.count(0), labels.count(1)])
+        for name, count in (("kmeans", 2), ("pc1", 3)):
+            self.assertEqual(len(list((out / name).glob("vol_*.mrc"))), count)
+        self.assertEqual(read_npy(out / "kmeans" / "z_values.npy"), [0, 1])
+        self.assertIn("Did it work?", Path(done["report"]).read_text())
+        self.assertIn("leave them out", self.expect(64, "analyze", run, "-o", out, "--path", "1,2").stderr)
+        self.assertIn("absent.json", self.expect(66, "analyze", run, "-o", out, "--fsc", "absent.json").stderr)
 
     def test_structures_are_judged_at_the_true_state_of_each_image(self):
         run = self.known_states()

@@ -172,6 +172,21 @@ TEST_CASE("Run: one that is stopped within the race of its starts and resumed en
   }
 }
 
+TEST_CASE("Run: its page is there after the first epoch with the structure so far, and says at the end that it ended") {
+  const auto device = Device::cpu(2);
+  const DataSet data(*device);
+  const RunConfig config = config_for(data);
+  CHECK(run(*device, config, data / "run", groups_an_epoch + 1) == RunOutcome::stopped);
+  const std::string stopped = test::slurp(data / "run/report.html");
+  CHECK(stopped.find("It was stopped before its end.") != std::string::npos);
+  CHECK(stopped.find("As it stands while the run goes on") != std::string::npos);
+  CHECK(run(*device, config, data / "run") == RunOutcome::finished);
+  const std::string finished = test::slurp(data / "run/report.html");
+  CHECK(finished.find("The run is finished") != std::string::npos);
+  CHECK(finished.find("As it stands while the run goes on") == std::string::npos);
+  CHECK(finished.find(data / "run/volumes") != std::string::npos);
+}
+
 namespace {
 
 nlohmann::json json_of(const std::string& path) { return io::parse_json(test::slurp(path), path); }
