@@ -188,7 +188,8 @@ std::vector<Operation> all_operations() {
       operation("positional encoding", images_text, encoding_work, &Variants::encoding, encoding_problem),
       operation("Hartley transform", images_text, hartley_work, &Variants::hartley, hartley_problem),
       operation("loss", images_text, loss_work, &Variants::loss, loss_problem)};
-  for (const auto& more : {slice_operations(), pose_operations(), weights}) all.insert(all.end(), more.begin(), more.end());
+  for (const auto& more : {slice_operations(), pose_operations(), weights})
+    all.insert(all.end(), more.begin(), more.end());
   return all;
 }
 

@@ -68,9 +68,9 @@ inline double gradient_tolerance(Precision p) {
                                     std::sqrt(1.2 * roundoff(p) * (layers + 1) * std::sqrt(2 * layers + 2));
 }
 
-/// Of the scores of random images and slices: in fp32 they are within 2e-6 of |X|² + |gS|² (tests/kernels/pose_test.cpp),
-/// which they themselves are nearly. 16 bits change a score by 0.6 u · 2 √Σ(S gX)², u twice the roundoff
-/// (kernels/pose/pose_base_tensor_cuda.cu), which is 0.06 u of it at the small case's 196 pixels.
+/// Of the scores of random images and slices: in fp32 they are within 2e-6 of |X|² + |gS|²
+/// (tests/kernels/pose_test.cpp), which they themselves are nearly. 16 bits change a score by 0.6 u · 2 √Σ(S gX)², u
+/// twice the roundoff (kernels/pose/pose_base_tensor_cuda.cu), which is 0.06 u of it at the small case's 196 pixels.
 inline double score_tolerance(Precision p) { return p == Precision::fp32 ? 4e-6 : 4e-6 + 2 * 0.06 * 2 * roundoff(p); }
 
 /// The fastest of large copies (bytes read and written a second) and of large matrix products (flops a second).

@@ -56,8 +56,10 @@ void add_pose_score(Variants& v) {
   const auto any = [](const PoseScore&) { return true; };
   add("direct", any, cpu::pose_score_direct);
   add("separable shifts", any, cpu::pose_score_separable);
-  add("FFT over shifts", [](const PoseScore& a) { return cpu::pose_fft_period(a) > 0; }, cpu::pose_score_fft);
-  add("one product for all images", [](const PoseScore& a) { return a.nodes.shared && a.slices_shared; },
+  add(
+      "FFT over shifts", [](const PoseScore& a) { return cpu::pose_fft_period(a) > 0; }, cpu::pose_score_fft);
+  add(
+      "one product for all images", [](const PoseScore& a) { return a.nodes.shared && a.slices_shared; },
       cpu::pose_score_together);
   add("a product an image", any, pose_score);
 }

@@ -114,8 +114,9 @@ Variants cuda_variants() {
   // As on the CPU, where the tolerance is derived (aliasing).
   v.volume_slices = {trilinear("trilinear, 2x", 0.09, 2)};
   v.pose_score = {plain<PoseScore>("naive", score_tolerance(Precision::fp32), cuda::pose_score_naive)};
-  for (const auto& [precision, name] :
-       {std::pair{Precision::bf16, "tensor cores, bf16"}, {Precision::fp16, "tensor cores, fp16"}, {Precision::fp32, "tiled"}})
+  for (const auto& [precision, name] : {std::pair{Precision::bf16, "tensor cores, bf16"},
+                                        {Precision::fp16, "tensor cores, fp16"},
+                                        {Precision::fp32, "tiled"}})
     v.pose_score.push_back({name, score_tolerance(precision),
                             [p = precision](Device& device, const PoseScore& args) -> Done {
                               PoseScore a = args;

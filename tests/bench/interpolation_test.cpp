@@ -42,11 +42,14 @@ TEST_CASE("Interpolations: slices of noise that fills the box are as wrong as th
     cpu::Interpolation interpolation;
     double oversampling;
   };
-  for (const Way& way :
-       {Way{"linear", cpu::linear_interpolation(), 1}, {"linear", cpu::linear_interpolation(), 1.5},
-        {"linear", cpu::linear_interpolation(), 2}, {"cubic", cpu::cubic_spline(), 1}, {"cubic", cpu::cubic_spline(), 2},
-        {"Kaiser-Bessel of 3", cpu::kaiser_bessel(3, 2), 2}, {"Kaiser-Bessel of 4", cpu::kaiser_bessel(4, 1.5), 1.5},
-        {"Kaiser-Bessel of 4", cpu::kaiser_bessel(4, 2), 2}}) {
+  for (const Way& way : {Way{"linear", cpu::linear_interpolation(), 1},
+                         {"linear", cpu::linear_interpolation(), 1.5},
+                         {"linear", cpu::linear_interpolation(), 2},
+                         {"cubic", cpu::cubic_spline(), 1},
+                         {"cubic", cpu::cubic_spline(), 2},
+                         {"Kaiser-Bessel of 3", cpu::kaiser_bessel(3, 2), 2},
+                         {"Kaiser-Bessel of 4", cpu::kaiser_bessel(4, 1.5), 1.5},
+                         {"Kaiser-Bessel of 4", cpu::kaiser_bessel(4, 2), 2}}) {
     INFO(way.name << " at " << way.oversampling);
     const double predicted = cpu::aliasing(way.interpolation, way.oversampling);
     const double measured = error_of(*device, noise, way.interpolation, way.oversampling, false);

@@ -9,8 +9,9 @@ using namespace recon::reference;
 
 namespace {
 
-/// Shifts in units of a whole part of the box, as a transform needs them, and no more than six turns: floats know a phase
-/// to 2⁻²⁴ of its turns, which is to stay within what scores are allowed. Every other case shares its lists and slices.
+/// Shifts in units of a whole part of the box, as a transform needs them, and no more than six turns: floats know a
+/// phase to 2⁻²⁴ of its turns, which is to stay within what scores are allowed. Every other case shares its lists and
+/// slices.
 PoseCase variant_case(uint64_t number) {
   PoseCase c = random_pose_case(7000 + number);
   Draws draws(7100 + number);

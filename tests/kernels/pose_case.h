@@ -153,8 +153,8 @@ inline Values expected_scores(const PoseCase& c) {
       const Values slice(first, first + pixels);
       for (size_t t = 0; t < shifts; ++t) {
         const ShiftNode& move = c.moves[(c.shared ? 0 : b * shifts) + t];
-        out.push_back(c.problem.score(slice.data(), image.data(), ctf.data(), double(c.unit) * move.x,
-                                      double(c.unit) * move.y));
+        out.push_back(
+            c.problem.score(slice.data(), image.data(), ctf.data(), double(c.unit) * move.x, double(c.unit) * move.y));
       }
     }
   }

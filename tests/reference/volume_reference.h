@@ -38,7 +38,8 @@ inline std::vector<float> blobs(Draws& draws, int side) {
   for (size_t blob = 0; blob < centres.size(); blob += 3) {
     Values axis[3];
     for (size_t c = 0; c < 3; ++c)
-      for (int i = 0; i < side; ++i) axis[c].push_back(std::exp(-std::pow(i - side / 2 - centres[blob + c], 2) / spread));
+      for (int i = 0; i < side; ++i)
+        axis[c].push_back(std::exp(-std::pow(i - side / 2 - centres[blob + c], 2) / spread));
     size_t at = 0;
     for (const double z : axis[2])
       for (const double y : axis[1])

@@ -1,9 +1,9 @@
-// Scores by the definition, a thread a candidate: neighbours have neighbouring shifts of one slice, so a warp reads each
-// number of slice and image once, and every thread makes the phase of each pair for itself.
+// Scores by the definition, a thread a candidate: neighbours have neighbouring shifts of one slice, so a warp reads
+// each number of slice and image once, and every thread makes the phase of each pair for itself.
 //
 // Floor: 576 × 49 candidates at 440 pixels are 6.2 M pairs an image, each some 35 instructions of which 29 move the
-// image: 220 M, 6.5 µs of an H100's fp32 units, 16 times the products of the tiled kernel, which moves an image once for
-// 192 slices.
+// image: 220 M, 6.5 µs of an H100's fp32 units, 16 times the products of the tiled kernel, which moves an image once
+// for 192 slices.
 #include <limits>
 
 #include "kernels/pose/pose_tile_cuda.h"

@@ -127,10 +127,9 @@ void pose_score_direct(Device& device, const PoseScore& a) {
     for (int r = 0; r < x.rotations; ++r) {
       weigh(x.slices + r * pixels, x.ctf, pixels, seen.data());
       for (int t = 0; t < x.shifts; ++t)
-        x.scores[r * a.nodes.shifts.cols + t] =
-            moved_distance(seen.data(), x.image, k.data(), k.data() + pixels / 2, pixels / 2,
-                           static_cast<float>(x.nodes[t].x) * a.shift_unit_px,
-                           static_cast<float>(x.nodes[t].y) * a.shift_unit_px);
+        x.scores[r * a.nodes.shifts.cols + t] = moved_distance(
+            seen.data(), x.image, k.data(), k.data() + pixels / 2, pixels / 2,
+            static_cast<float>(x.nodes[t].x) * a.shift_unit_px, static_cast<float>(x.nodes[t].y) * a.shift_unit_px);
     }
   });
 }

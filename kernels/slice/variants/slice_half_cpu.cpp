@@ -1,5 +1,5 @@
-// Slices of a lattice of 16-bit numbers: one gather of 32 bits brings two neighbours, so a sample is four loads in place
-// of eight, of half the bytes. The rounding, 2⁻¹² of a value on average less, is far below what trilinear leaves.
+// Slices of a lattice of 16-bit numbers: one gather of 32 bits brings two neighbours, so a sample is four loads in
+// place of eight, of half the bytes. The rounding, 2⁻¹² of a value on average less, is far below what trilinear leaves.
 #include <algorithm>
 
 #include "kernels/runtime/half.h"
@@ -30,8 +30,8 @@ struct Axis {
   __m512 part;
 };
 RECON_AVX512 inline Axis axis(__m512 at, int last) {
-  const __m512i cell = _mm512_min_epi32(_mm512_max_epi32(_mm512_cvttps_epi32(at), _mm512_setzero_si512()),
-                                        _mm512_set1_epi32(last));
+  const __m512i cell =
+      _mm512_min_epi32(_mm512_max_epi32(_mm512_cvttps_epi32(at), _mm512_setzero_si512()), _mm512_set1_epi32(last));
   return {cell, _mm512_sub_ps(at, _mm512_cvtepi32_ps(cell))};
 }
 
@@ -60,9 +60,10 @@ RECON_AVX512 void sample_row(const Row& a, int64_t count, float* out) {
     const __m512 px = _mm512_loadu_ps(a.x + p), py = _mm512_loadu_ps(a.y + p);
     Axis axes[3];
     for (int i = 0; i < 3; ++i)
-      axes[i] = axis(_mm512_add_ps(centre, _mm512_fmadd_ps(_mm512_set1_ps(a.scale * a.rotation[i]), px,
-                                                           _mm512_mul_ps(_mm512_set1_ps(a.scale * a.rotation[3 + i]), py))),
-                     a.side - 2);
+      axes[i] =
+          axis(_mm512_add_ps(centre, _mm512_fmadd_ps(_mm512_set1_ps(a.scale * a.rotation[i]), px,
+                                                     _mm512_mul_ps(_mm512_set1_ps(a.scale * a.rotation[3 + i]), py))),
+               a.side - 2);
     const __m512i low = _mm512_add_epi32(
         _mm512_mullo_epi32(_mm512_add_epi32(_mm512_mullo_epi32(axes[2].cell, side), axes[1].cell), side), axes[0].cell);
     const __m512i high = _mm512_add_epi32(low, plane);

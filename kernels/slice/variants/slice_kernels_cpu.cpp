@@ -1,7 +1,7 @@
-// Interpolations of the lattice wider than trilinear, each with its correction. With ŵ the weight's transform, a lattice
-// of M points an axis turns a density at x (from −D/2 to D/2) into itself and images of size ŵ(x/M + j)/ŵ(x/M), j ≠ 0:
-// what they are at the edge of the box is the error. Trilinear at M = 2D: 1/9 and 1/25 there, 1/49 halfway; cubic
-// B-spline: the squares of these; Kaiser-Bessel of 4 points below 1e-3.
+// Interpolations of the lattice wider than trilinear, each with its correction. With ŵ the weight's transform, a
+// lattice of M points an axis turns a density at x (from −D/2 to D/2) into itself and images of size ŵ(x/M + j)/ŵ(x/M),
+// j ≠ 0: what they are at the edge of the box is the error. Trilinear at M = 2D: 1/9 and 1/25 there, 1/49 halfway;
+// cubic B-spline: the squares of these; Kaiser-Bessel of 4 points below 1e-3.
 //
 // Cost a sample: 16 rows of 4 neighbours, a vector load and a multiply-add each, and 3 · 4 weights as polynomials of
 // the place between lattice points. Trilinear: 8 gathered loads and 7 multiply-adds, 8 or 16 samples at once.
@@ -43,8 +43,7 @@ std::vector<double> fitted(const std::function<double(double)>& f, int degree) {
     difference[i] = f(at[i]);
   }
   for (int order = 1; order < n; ++order)
-    for (int i = n - 1; i >= order; --i)
-      difference[i] = (difference[i] - difference[i - 1]) / (at[i] - at[i - order]);
+    for (int i = n - 1; i >= order; --i) difference[i] = (difference[i] - difference[i - 1]) / (at[i] - at[i - order]);
   std::fill(out.begin(), out.end(), 0.0);
   for (int i = n - 1; i >= 0; --i) {  // out = out · (t − at[i]) + difference[i]
     for (int k = 0; k + 1 < n; ++k) out[k] = out[k + 1] - at[i] * out[k];
@@ -124,14 +123,14 @@ __attribute__((always_inline)) inline void sample_row(const Stored* lattice, int
               vz = scale * r[5];
   for (int64_t p = 0; p < pixels.size(); ++p) {
     const float x = static_cast<float>(pixels[p].x), y = static_cast<float>(pixels[p].y);
-    const AxisWeights ax = axis_weights(w, centre + (ux * x + vx * y)), ay = axis_weights(w, centre + (uy * x + vy * y)),
+    const AxisWeights ax = axis_weights(w, centre + (ux * x + vx * y)),
+                      ay = axis_weights(w, centre + (uy * x + vy * y)),
                       az = axis_weights(w, centre + (uz * x + vz * y));
     const Stored* corner = lattice + (az.first * stored_side + ay.first) * stored_side + ax.first;
     Four sum = {};
     for (int k = 0; k < points; ++k) {
       Four plane = {};
-      for (int j = 0; j < points; ++j)
-        plane += ay.weights[j] * row_of(corner + (k * stored_side + j) * stored_side);
+      for (int j = 0; j < points; ++j) plane += ay.weights[j] * row_of(corner + (k * stored_side + j) * stored_side);
       sum += az.weights[k] * plane;
     }
     sum *= ax.weights;
