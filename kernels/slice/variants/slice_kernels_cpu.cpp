@@ -30,8 +30,8 @@ double bessel_i0(double x) {
   return sum;
 }
 
-/// Distance of point i from a sample at t in [0, 1) between; an odd width is centred on the nearest point.
-double distance(int width, int i, double t) { return t - (width % 2 ? 0.5 : 0.0) - i + (width - 1) / 2; }
+/// Distance of a sample, at t in [0, 1) between two points of the lattice, from point i of those that it is made of.
+double distance(int width, int i, double t) { return t - i + (width / 2 - 1); }
 
 /// Coefficients, constant last, of the polynomial through f at the points of Chebyshev of [0, 1]: Newton's form,
 /// expanded.
@@ -85,10 +85,9 @@ Four row_of(const uint16_t* at) {
 struct Weights {
   Four powers[most_degree + 1] = {};  ///< the constant last
   int degree = 0;
-  float half = 0;      ///< of an odd width
   int64_t before = 0;  ///< points below the sample's own
 
-  explicit Weights(const Interpolation& w) : half(w.width % 2 ? 0.5f : 0.0f), before((w.width - 1) / 2) {
+  explicit Weights(const Interpolation& w) : before(w.width / 2 - 1) {
     double worst = 1;
     while (worst > 1e-6 * w.weight(0) && degree < most_degree) {
       ++degree, worst = 0;
@@ -108,7 +107,7 @@ struct AxisWeights {
   Four weights;
 };
 __attribute__((always_inline)) inline AxisWeights axis_weights(const Weights& w, float at) {
-  const float floor = std::floor(at + w.half), t = at + w.half - floor;
+  const float floor = std::floor(at), t = at - floor;
   Four sum = w.powers[0];
   for (int k = 1; k <= w.degree; ++k) sum = sum * t + w.powers[k];
   return {static_cast<int64_t>(floor) - w.before, sum};
@@ -245,7 +244,8 @@ Interpolation cubic_spline() {
           }};
 }
 
-Interpolation kaiser_bessel(int width, double oversampling) {
+Interpolation kaiser_bessel(double oversampling) {
+  constexpr int width = 4;
   const double stretch = width / oversampling * (oversampling - 0.5),
                shape = std::numbers::pi * std::sqrt(std::max(stretch * stretch - 0.8, 0.1));
   return {width, [=](double u) {

@@ -22,13 +22,13 @@ void sample_slices_half(Device& device, const SampleSlices& args, const std::vec
 /// An interpolation of the lattice by `width` points an axis: a weight as a function of the distance in units of the
 /// lattice's spacing. What it does to the density, its own transform, is divided out before (gridding correction).
 struct Interpolation {
-  int width = 0;                         ///< at most 4
+  int width = 0;                         ///< 2 or 4
   std::function<double(double)> weight;  ///< of distances up to width/2
 };
 Interpolation linear_interpolation();  ///< 2 points
 Interpolation cubic_spline();          ///< 4 points: the B-spline
-/// `width` points: the Kaiser-Bessel window at the shape that suits the oversampling (Beatty et al. 2005, eq. 5).
-Interpolation kaiser_bessel(int width, double oversampling);
+/// 4 points: the Kaiser-Bessel window at the shape that suits the oversampling (Beatty et al. 2005, eq. 5).
+Interpolation kaiser_bessel(double oversampling);
 
 /// The relative error (L2) that its images make of slices of a density without order in the ball of D/2: of all places
 /// between lattice points, the mean of Σ (ŵ(x/M + j)/ŵ(x/M))² over all images j ≠ 0.
