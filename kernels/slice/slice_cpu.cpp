@@ -1,5 +1,5 @@
-// Slices by gathers, 8 or 16 pixels at once: their loads are in flight together, which is four times as fast as sample
-// by sample where the lattice fits the third-level cache and twice beyond (variants/slice_scalar_cpu.cpp).
+// Slices by gathers, 8 or 16 pixels at once: their loads are in flight together, which is two to three times as fast as
+// sample by sample (variants/slice_scalar_cpu.cpp).
 #include "kernels/slice/slice.h"
 
 #include <limits>
