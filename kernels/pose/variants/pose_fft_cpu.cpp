@@ -3,8 +3,8 @@
 //
 // Cost a slice: N lines along x of 5 N log₂ N flops, as many along y as there are shifts in x, and some 8 flops a
 // pixel; at 440 pixels, N = 24, 7 × 7 shifts 20 thousand flops for 43 thousand of the product. But lines of 24 numbers
-// run at a twelfth of a product's rate: 5.6 times as long as the product in all, which it would equal at some 280 shifts,
-// half of those that the grid has.
+// run at a twelfth of a product's rate: 5.6 times as long as the product in all, which it would equal at some 280
+// shifts, half of those that the grid has.
 #include <kiss_fft.h>
 
 #include <cmath>
