@@ -111,8 +111,8 @@ Variants cuda_variants() {
                  return [&device, a, texture] { cuda::sample_slices_texture(device, a, *texture); };
                }},
               plain<SampleSlices>("trilinear", 1e-5, sample_slices)};
-  // As on the CPU, where the tolerance is derived (aliasing).
-  v.volume_slices = {trilinear("trilinear, 2x", 0.09, 2)};
+  // A quarter more than the 0.053 that its images leave (cpu::aliasing).
+  v.volume_slices = {trilinear("trilinear, 2x", 0.067, 2)};
   v.pose_score = {plain<PoseScore>("naive", score_tolerance(Precision::fp32), cuda::pose_score_naive)};
   for (const auto& [precision, name] : {std::pair{Precision::bf16, "tensor cores, bf16"},
                                         {Precision::fp16, "tensor cores, fp16"},
