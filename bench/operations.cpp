@@ -5,7 +5,7 @@
 #include "bench/problem.h"
 #include "tests/reference/decoder_case.h"
 #include "tests/reference/fourier_reference.h"
-#include "tests/reference/slice_case.h"
+#include "tests/reference/shapes.h"
 
 namespace recon::bench {
 namespace {
@@ -116,31 +116,6 @@ Work encoding_work(const Size& s) {  // at the least: a product of a row and a c
   return {10 * rows * shape_of(s).features, 4 * rows};
 }
 
-constexpr int rotations_an_image = 10;
-
-Problem<SampleSlices> slices_problem(Device& device, const Size& s) {
-  struct Memory {
-    LatticeCase problem;
-    std::unique_ptr<LatticeOnDevice> device;
-  };
-  auto m = std::make_shared<Memory>();
-  Draws draws(3);
-  m->problem.problem = {.side = 2 * s.box,
-                        .oversampling = 2,
-                        .pixels = circular_pixels(s.box, s.box / 2 - 1),
-                        .rotations = widen(random_rotations(draws, rotations_an_image * s.batch))};
-  const int64_t side = m->problem.problem.side;
-  m->problem.volume = draws.normals(side * side * side);
-  m->device = std::make_unique<LatticeOnDevice>(device, m->problem);
-  return {m, m->device->args, [] {}, [m] { return m->device->values.download(); },
-          [m] { return expected_samples(m->problem); }};
-}
-Work slices_work(const Size& s) {
-  const double samples = double(circular_pixels(s.box, s.box / 2 - 1).size()) * rotations_an_image * s.batch;
-  const double sphere = 4.18879 * std::pow(s.box, 3);
-  return {25 * samples, 4 * (samples + std::min(8 * samples, sphere))};
-}
-
 Problem<Hartley2d> hartley_problem(Device& device, const Size& s) {
   struct Memory {
     std::vector<float> host;
@@ -198,6 +173,8 @@ Work loss_work(const Size& s) { return {8 * s.batch * pixels_of(s), 20 * s.batch
 Operation training_step(const Operation& decoder, const Operation& adam);  // training_step.cpp
 Operation small_steps(const Operation& decoder, const Operation& adam);    // small_steps.cpp
 std::vector<Operation> weight_operations();                                // operations_weights.cpp
+std::vector<Operation> slice_operations();                                 // operations_slices.cpp
+std::vector<Operation> pose_operations();                                  // operations_pose.cpp
 
 std::vector<Operation> all_operations() {
   const Operation decoder = operation("decoder training", decoder_text, decode_backward_work,
@@ -209,10 +186,10 @@ std::vector<Operation> all_operations() {
       decoder,
       operation("decoder forward", decoder_text, decode_work, &Variants::decode, decode_problem),
       operation("positional encoding", images_text, encoding_work, &Variants::encoding, encoding_problem),
-      operation("slices of a lattice", images_text, slices_work, &Variants::slices, slices_problem),
       operation("Hartley transform", images_text, hartley_work, &Variants::hartley, hartley_problem),
       operation("loss", images_text, loss_work, &Variants::loss, loss_problem)};
-  all.insert(all.end(), weights.begin(), weights.end());
+  for (const auto& more : {slice_operations(), pose_operations(), weights})
+    all.insert(all.end(), more.begin(), more.end());
   return all;
 }
 

@@ -13,7 +13,8 @@ namespace recon::bench {
 /// A training step: `batch` images of box × box pixels, a decoder of layers × width, z of `latent` numbers.
 struct Size {
   int box = 64, width = 128, layers = 10, latent = 0, batch = 10;
-  int steps = 20;  ///< of a run of "small steps"
+  int steps = 20;       ///< of a run of "small steps"
+  int rotations = 576;  ///< of the base level of a pose search
 };
 
 /// What one run costs at least.

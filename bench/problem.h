@@ -22,7 +22,7 @@ struct Problem {
 
 /// What is compared with the definition: its loops in doubles take seconds for a training step of full size.
 inline Size small(Size s) {
-  s.box = 16, s.batch = 2, s.layers = std::min(s.layers, checked_layers), s.steps = 3;
+  s.box = 16, s.batch = 2, s.layers = std::min(s.layers, checked_layers), s.steps = 3, s.rotations = 4;
   return s;
 }
 

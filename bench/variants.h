@@ -14,7 +14,10 @@
 #include "kernels/fourier/fourier.h"
 #include "kernels/linear/linear.h"
 #include "kernels/loss/loss.h"
+#include "kernels/pose/pose.h"
 #include "kernels/slice/slice.h"
+#include "kernels/slice/variants/slice_variants.h"
+#include "kernels/slice/volume_points.h"
 
 namespace recon::bench {
 
@@ -36,6 +39,8 @@ struct Variants {
   std::vector<Variant<LinearForward>> linear;
   std::vector<Variant<LinearBackward>> linear_backward;
   std::vector<Variant<SampleSlices>> slices;
+  std::vector<Variant<VolumeSlices>> volume_slices;
+  std::vector<Variant<PoseScore>> pose_score;
   std::vector<Variant<Hartley2d>> hartley;
   std::vector<Variant<Adam>> adam;
   std::vector<Variant<AdamProduct>> adam_product;
@@ -62,6 +67,11 @@ inline double gradient_tolerance(Precision p) {
                               : 2 * roundoff(p) * std::sqrt(4 * layers + 6) +
                                     std::sqrt(1.2 * roundoff(p) * (layers + 1) * std::sqrt(2 * layers + 2));
 }
+
+/// Of the scores of random images and slices: in fp32 they are within 2e-6 of |X|² + |gS|²
+/// (tests/kernels/pose_test.cpp), which they themselves are nearly. 16 bits change a score by 0.6 u · 2 √Σ(S gX)², u
+/// twice the roundoff (kernels/pose/pose_base_tensor_cuda.cu), which is 0.06 u of it at the small case's 196 pixels.
+inline double score_tolerance(Precision p) { return p == Precision::fp32 ? 4e-6 : 4e-6 + 2 * 0.06 * 2 * roundoff(p); }
 
 /// The fastest of large copies (bytes read and written a second) and of large matrix products (flops a second).
 struct Ceilings {
@@ -107,6 +117,22 @@ inline Variant<AdamProduct> product_then_adam() {
                                        .dw = gradients->view(),
                                        .db = bias->view()});
               adam(device, step);
+            };
+          }};
+}
+
+/// Slices of a volume as the product takes them: by sample_slices out of a lattice `oversampling` times as fine.
+inline Variant<VolumeSlices> trilinear(std::string name, double tolerance, int oversampling) {
+  return {std::move(name), tolerance, [=](Device& device, const VolumeSlices& a) -> std::function<void()> {
+            const int padded = a.side * oversampling;
+            const auto lattice = std::make_shared<Buffer<float>>(device, int64_t{padded} * padded, padded);
+            pad_volume(device, {.density = a.density, .out = lattice->view(), .side = a.side, .padded_side = padded});
+            hartley(device, Hartley3d{.volume = lattice->view(), .hartley = lattice->view(), .side = padded});
+            return [&device, a, lattice, padded, oversampling] {
+              sample_slices(device, {.volume = {lattice->view(), padded, oversampling},
+                                     .pixels = a.pixels,
+                                     .rotations = a.rotations,
+                                     .values = a.values});
             };
           }};
 }

@@ -7,6 +7,7 @@
 #include "kernels/decoder/decoder_paths_cuda.h"
 #include "kernels/decoder/variants/decoder_variants_cuda.h"
 #include "kernels/linear/variants/linear_variants_cuda.h"
+#include "kernels/pose/variants/pose_variants_cuda.h"
 #include "kernels/slice/variants/slice_variants_cuda.h"
 
 namespace recon::bench {
@@ -110,6 +111,19 @@ Variants cuda_variants() {
                  return [&device, a, texture] { cuda::sample_slices_texture(device, a, *texture); };
                }},
               plain<SampleSlices>("trilinear", 1e-5, sample_slices)};
+  // A quarter more than the 0.053 that its images leave (cpu::aliasing).
+  v.volume_slices = {trilinear("trilinear, 2x", 0.067, 2)};
+  v.pose_score = {plain<PoseScore>("naive", score_tolerance(Precision::fp32), cuda::pose_score_naive)};
+  for (const auto& [precision, name] : {std::pair{Precision::bf16, "tensor cores, bf16"},
+                                        {Precision::fp16, "tensor cores, fp16"},
+                                        {Precision::fp32, "tiled"}})
+    v.pose_score.push_back({name, score_tolerance(precision),
+                            [p = precision](Device& device, const PoseScore& args) -> Done {
+                              PoseScore a = args;
+                              a.precision = p;
+                              return [&device, a] { pose_score(device, a); };
+                            },
+                            precision});
   v.hartley = {plain<Hartley2d>("cuFFT", 1e-5, hartley)};
   v.adam = {plain<Adam>("one pass", 1e-5, adam)};
   v.adam_product = {product_then_adam(), plain<AdamProduct>("one pass", 1e-5, adam_product)};

@@ -11,31 +11,30 @@
 #include "kernels/cpu.h"
 #include "kernels/pose/draw.h"
 #include "kernels/pose/grid.h"
+#include "kernels/pose/pose_rows_cpu.h"
 #include "kernels/pose/pose_tally.h"
 #include "kernels/runtime/vector_math.h"
 
 // One image a task. Budget of a level at D = 64, 8 kept: 64 slices × 72 shifts × 3,208 pixels = 15 Mflop of products
 // and 0.1 M phase factors: far below the cost of making the slices.
 namespace recon::cpu {
-namespace {
 
-constexpr float infinity = std::numeric_limits<float>::infinity();
-
-/// out(k) = g(k) · [S(t)X](k) over pairs: with a = X(k), b = X(−k) and φ = 2π k·t/D, (c a + s b, c b − s a).
 RECON_SIMD void shift_weighted(const float* image, const float* ctf, const float* kx, const float* ky, int64_t pairs,
                                float tx, float ty, float* out) {
+  // A choice within the loop would keep it from being vectorised, so weights are a loop of their own.
 #pragma omp simd
   for (int64_t j = 0; j < pairs; ++j) {
     float s, c;
     sincos_turns(kx[j] * tx + ky[j] * ty, s, c);
     const float a = image[2 * j], b = image[2 * j + 1];
-    const float first = c * a + s * b, second = c * b - s * a;
-    out[2 * j] = ctf ? ctf[2 * j] * first : first;
-    out[2 * j + 1] = ctf ? ctf[2 * j + 1] * second : second;
+    out[2 * j] = c * a + s * b;
+    out[2 * j + 1] = c * b - s * a;
   }
+  if (!ctf) return;
+#pragma omp simd
+  for (int64_t i = 0; i < 2 * pairs; ++i) out[i] *= ctf[i];
 }
 
-/// Σ (g S)². Summed in blocks of a few hundred floats: the scores it is added to are floats as well.
 RECON_SIMD double weighted_norm(const float* slice, const float* ctf, int64_t count) {
   constexpr int64_t block = 512;
   double total = 0;
@@ -53,6 +52,18 @@ RECON_SIMD double weighted_norm(const float* slice, const float* ctf, int64_t co
   }
   return total;
 }
+
+void pair_frequencies(View<const Pixel> pixels, int side, float* kx, float* ky) {
+  const float step = 1.0f / static_cast<float>(side);
+  for (int64_t j = 0; j < pixels.size() / 2; ++j) {
+    kx[j] = static_cast<float>(pixels[2 * j].x) * step;
+    ky[j] = static_cast<float>(pixels[2 * j].y) * step;
+  }
+}
+
+namespace {
+
+constexpr float infinity = std::numeric_limits<float>::infinity();
 
 /// Rows [6, P]: the five derivatives of an image's residual, and the residual.
 RECON_SIMD void pose_derivatives(const PoseEquations& a, int64_t b, float* rows) {
@@ -101,15 +112,6 @@ RECON_SIMD double squared_distance(const float* slice, const float* ctf, const f
     sum += double(e) * e;
   }
   return sum;
-}
-
-/// Frequencies of the pairs' first pixels in cycles a pixel: kx, ky [pairs].
-void pair_frequencies(View<const Pixel> pixels, int side, float* kx, float* ky) {
-  const float step = 1.0f / static_cast<float>(side);
-  for (int64_t j = 0; j < pixels.size() / 2; ++j) {
-    kx[j] = static_cast<float>(pixels[2 * j].x) * step;
-    ky[j] = static_cast<float>(pixels[2 * j].y) * step;
-  }
 }
 
 void score_image(Device& device, const PoseScore& a, int64_t b, int worker) {

@@ -1,52 +1,60 @@
+// Slices by gathers, 8 or 16 pixels at once: their loads are in flight together, which is two to three times as fast as
+// sample by sample (variants/slice_scalar_cpu.cpp).
 #include "kernels/slice/slice.h"
 
-#include <cmath>
+#include <string>
 
 #include "kernels/cpu.h"
 
 namespace recon::cpu {
 namespace {
 
-struct Cube {
-  const float* data;
-  int side, last;
-  int64_t plane;
-
-  /// Trilinear sample at a position in index units; positions outside are clamped to the border cell (the band is
-  /// chosen inside).
-  float at(float x, float y, float z) const {
-    const int ix = std::min(std::max(static_cast<int>(x), 0), last),
-              iy = std::min(std::max(static_cast<int>(y), 0), last),
-              iz = std::min(std::max(static_cast<int>(z), 0), last);
-    const float fx = x - static_cast<float>(ix), fy = y - static_cast<float>(iy), fz = z - static_cast<float>(iz);
-    const float* c = data + iz * plane + int64_t{iy} * side + ix;
-    const float* d = c + plane;
-    const float c0 = c[0] + fx * (c[1] - c[0]), c1 = c[side] + fx * (c[side + 1] - c[side]);
-    const float d0 = d[0] + fx * (d[1] - d[0]), d1 = d[side] + fx * (d[side + 1] - d[side]);
-    const float lower = c0 + fy * (c1 - c0), upper = d0 + fy * (d1 - d0);
-    return lower + fz * (upper - lower);
-  }
+/// Places of all pixels in a slice, in units of 1/D.
+struct Coordinates {
+  const float *x, *y;
 };
 
-void sample_row(const SampleSlices& a, int64_t slice) {
-  const float* r = a.rotations.row(slice);
-  const float scale = static_cast<float>(a.volume.oversampling), centre = static_cast<float>(a.volume.side / 2);
-  const Cube cube{a.volume.values.data, a.volume.side, a.volume.side - 2, int64_t{a.volume.side} * a.volume.side};
-  const float u[3] = {scale * r[0], scale * r[1], scale * r[2]}, v[3] = {scale * r[3], scale * r[4], scale * r[5]};
-  float* out = a.values.row(slice);
-  for (int64_t p = 0; p < a.pixels.size(); p += 2) {
-    const float x = static_cast<float>(a.pixels[p].x), y = static_cast<float>(a.pixels[p].y);
-    const float kx = u[0] * x + v[0] * y, ky = u[1] * x + v[1] * y, kz = u[2] * x + v[2] * y;
-    out[p] = cube.at(centre + kx, centre + ky, centre + kz);
-    out[p + 1] = cube.at(centre - kx, centre - ky, centre - kz);
+/// Trilinear samples of one slice; positions outside are clamped to the border cell (the band is chosen inside).
+/// Indices count from the lattice's centre, so that 32 bits are enough for 2³² values: gathers by 64 bits take twice as
+/// long.
+RECON_SIMD void sample_row(const LatticeVolume& volume, const float* r, Coordinates at, int64_t count, float* out) {
+  const int32_t side = volume.side, plane = side * side, half = side / 2, first = -half, last = side - 2 - half;
+  const float* centre = volume.values.data + (int64_t{half} * side + half) * side + half;
+  const float scale = static_cast<float>(volume.oversampling);
+  const float ux = scale * r[0], uy = scale * r[1], uz = scale * r[2], vx = scale * r[3], vy = scale * r[4],
+              vz = scale * r[5];
+#pragma omp simd
+  for (int64_t p = 0; p < count; ++p) {
+    const float x = ux * at.x[p] + vx * at.y[p], y = uy * at.x[p] + vy * at.y[p], z = uz * at.x[p] + vz * at.y[p];
+    auto ix = static_cast<int32_t>(__builtin_floorf(x)), iy = static_cast<int32_t>(__builtin_floorf(y)),
+         iz = static_cast<int32_t>(__builtin_floorf(z));
+    ix = ix < first ? first : ix > last ? last : ix;
+    iy = iy < first ? first : iy > last ? last : iy;
+    iz = iz < first ? first : iz > last ? last : iz;
+    const float fx = x - static_cast<float>(ix), fy = y - static_cast<float>(iy), fz = z - static_cast<float>(iz);
+    const int32_t c = (iz * side + iy) * side + ix, d = c + plane;
+    const float c0 = centre[c] + fx * (centre[c + 1] - centre[c]),
+                c1 = centre[c + side] + fx * (centre[c + side + 1] - centre[c + side]);
+    const float d0 = centre[d] + fx * (centre[d + 1] - centre[d]),
+                d1 = centre[d + side] + fx * (centre[d + side + 1] - centre[d + side]);
+    const float lower = c0 + fy * (c1 - c0), upper = d0 + fy * (d1 - d0);
+    out[p] = lower + fz * (upper - lower);
   }
 }
 
 }  // namespace
 
 void sample_slices(Device& device, const SampleSlices& a) {
+  const int64_t count = a.pixels.size();
+  if (a.volume.values.size() > int64_t{1} << 32)
+    throw DeviceError("a lattice of " + std::to_string(a.volume.side) + " points an axis is too large for the CPU");
+  float* x = device.workspace(static_cast<size_t>(2 * count));
+  float* y = x + count;
+  for (int64_t p = 0; p < count; ++p)
+    x[p] = static_cast<float>(a.pixels[p].x), y[p] = static_cast<float>(a.pixels[p].y);
   device.threads().run(a.rotations.rows, [&](int64_t slice, int) {
-    if (a.active.empty() || a.active[slice] != 0) sample_row(a, slice);
+    if (a.active.empty() || a.active[slice] != 0)
+      sample_row(a.volume, a.rotations.row(slice), {x, y}, count, a.values.row(slice));
   });
 }
 

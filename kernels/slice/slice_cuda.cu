@@ -3,8 +3,9 @@
 // Floor: 4 bytes written a sample, and eight loads of floats in four rows of the lattice, which the first-level cache
 // answers in as many steps: neighbours in the list stand on a circle, not side by side. Pixels are ordered by radius
 // and blocks by pixels first, so what runs at one time reads one shell of the lattice, which stays in L2 even where the
-// lattice does not (67 MB at 256³). Considered: textures, whose weights have 8 bits (variants/); 16-bit lattices (2⁻¹¹,
-// more than the interpolation's own error in the band); pairs of neighbours as 8-byte loads, for twice the lattice.
+// lattice does not (67 MB at 256³). Considered: textures, whose weights have 8 bits (variants/); 16-bit lattices, whose
+// rounding (2e-4 of a slice in fp16) is far below what trilinear leaves (2e-2), for as many loads, of half the bytes,
+// where the lattice is larger than L2; pairs of neighbours as 8-byte loads, for twice the lattice.
 #include "kernels/slice/slice.h"
 
 #include "kernels/cuda.h"

@@ -10,8 +10,9 @@ using namespace recon::bench;
 
 namespace {
 
-const Options tiny{
-    .sizes = {{.box = 16, .width = 64, .layers = 1, .latent = 0, .batch = 2}}, .seconds = 0, .flush_bytes = 4096};
+const Options tiny{.sizes = {{.box = 16, .width = 64, .layers = 1, .latent = 0, .batch = 2, .rotations = 4}},
+                   .seconds = 0,
+                   .flush_bytes = 4096};
 
 std::vector<Row> rows_of(Device& device, const Options& options) {
   std::vector<Row> rows;

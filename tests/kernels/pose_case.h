@@ -108,26 +108,57 @@ struct PoseListsOnDevice {
   }
 };
 
+struct PoseScoreOnDevice {
+  PoseListsOnDevice lists;
+  Buffer<float> slices, pictures, ctf, scores;
+  Buffer<Pixel> lattice;
+  PoseScore args;
+
+  PoseScoreOnDevice(Device& d, const PoseCase& c) : lists(d, c) {
+    const auto pixels = static_cast<int64_t>(c.problem.pixels.size());
+    slices = on_device(d, c.slices, (c.slices_shared ? 1 : c.images) * int64_t{c.rotations}, pixels);
+    pictures = on_device(d, c.pictures, c.images, c.stride);
+    scores = Buffer<float>(d, c.images, int64_t{c.rotations} * c.shifts);
+    if (!c.ctf.empty()) ctf = on_device(d, c.ctf, c.images, c.stride);
+    lattice = on_device(d, c.problem.pixels);
+    args = {.nodes = lists.view,
+            .slices = slices.view(),
+            .slices_shared = c.slices_shared,
+            .images = pictures.view(),
+            .ctf = ctf.view(),
+            .pixels = lattice.view(),
+            .scores = scores.view(),
+            .side = c.problem.side,
+            .shift_unit_px = c.unit,
+            .precision = c.precision};
+  }
+};
+
 inline std::vector<float> kernel_scores(Device& d, const PoseCase& c) {
-  const PoseListsOnDevice at(d, c);
-  const auto pixels = static_cast<int64_t>(c.problem.pixels.size());
-  const Buffer<float> slices = on_device(d, c.slices, (c.slices_shared ? 1 : c.images) * int64_t{c.rotations}, pixels),
-                      pictures = on_device(d, c.pictures, c.images, c.stride),
-                      scores(d, c.images, int64_t{c.rotations} * c.shifts);
-  Buffer<float> ctf;
-  if (!c.ctf.empty()) ctf = on_device(d, c.ctf, c.images, c.stride);
-  const Buffer<Pixel> lattice = on_device(d, c.problem.pixels);
-  pose_score(d, PoseScore{.nodes = at.view,
-                          .slices = slices.view(),
-                          .slices_shared = c.slices_shared,
-                          .images = pictures.view(),
-                          .ctf = ctf.view(),
-                          .pixels = lattice.view(),
-                          .scores = scores.view(),
-                          .side = c.problem.side,
-                          .shift_unit_px = c.unit,
-                          .precision = c.precision});
-  return scores.download();
+  const PoseScoreOnDevice at(d, c);
+  pose_score(d, at.args);
+  return at.scores.download();
+}
+
+/// [images, R·T], of lists that are full.
+inline Values expected_scores(const PoseCase& c) {
+  Values out;
+  const size_t pixels = c.problem.pixels.size(), rotations = size_t(c.rotations), shifts = size_t(c.shifts);
+  for (size_t b = 0; b < size_t(c.images); ++b) {
+    const Values image(&c.pictures[b * size_t(c.stride)], &c.pictures[b * size_t(c.stride)] + pixels);
+    const Values ctf = c.ctf.empty() ? Values(pixels, 1.0)
+                                     : Values(&c.ctf[b * size_t(c.stride)], &c.ctf[b * size_t(c.stride)] + pixels);
+    for (size_t r = 0; r < rotations; ++r) {
+      const float* first = &c.slices[((c.slices_shared ? 0 : b * rotations) + r) * pixels];
+      const Values slice(first, first + pixels);
+      for (size_t t = 0; t < shifts; ++t) {
+        const ShiftNode& move = c.moves[(c.shared ? 0 : b * shifts) + t];
+        out.push_back(
+            c.problem.score(slice.data(), image.data(), ctf.data(), double(c.unit) * move.x, double(c.unit) * move.y));
+      }
+    }
+  }
+  return out;
 }
 
 /// The largest errors of the scores; infinity where finite and infinite scores differ.
