@@ -149,7 +149,8 @@ inline void add_optics(CLI::App& app, io::LoadOptions& load) {
 inline void add_particle_files(CLI::App& app, io::LoadOptions& load) {
   add(app, "--passthrough FILE", load.passthrough, "a .cs file whose fields are joined to PARTICLES by uid; repeatable")
       ->allow_extra_args(false);
-  add(app, "--ind FILE", load.subset, ".pkl or .npy: the images to use, counted from 0");
+  add(app, "--ind FILE", load.subset,
+      "the images to use: .pkl or .npy, from 0; .txt, a line each from 1, as report.html saves them");
 }
 inline void add_halves(CLI::App& app, io::LoadOptions& load) {
   app.add_flag("--alternate-halves", load.alternate_halves,

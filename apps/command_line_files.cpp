@@ -33,7 +33,8 @@ void add_select(CommandLine& line) {
   add(*app, "--seed N", o->seed, "of the clusters' first centres")->needs(kmeans);
   add(*app, "--labels FILE", o->labels, "clusters: a .npy with a label an image")->excludes(kmeans);
   add(*app, "--images I,J,...", o->images, "these rows, from 1")->delimiter(',')->allow_extra_args(false);
-  add(*app, "--ind FILE", o->index_file, "these rows, from 0: .npy or .pkl");
+  add(*app, "--ind FILE", o->index_file,
+      "these rows: .npy or .pkl, from 0; .txt, a line each from 1, as report.html saves them");
   app->add_flag("--invert-selection", o->invert, "keep the others");
   add(*app, "--latents FILE", o->latents, "latents .npy, [images, dimensions] [the run's]");
   add(*app, "--passthrough FILE", o->load.passthrough, "a .cs file whose fields are joined by uid; repeatable")

@@ -1,8 +1,11 @@
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <numbers>
+#include <sstream>
 #include <stdexcept>
 
+#include "io/byte_source.h"
 #include "io/cs.h"
 #include "io/error.h"
 #include "io/npy.h"
@@ -175,34 +178,79 @@ void apply_ctf_file(CtfFile file, const LoadOptions& options, ParticleTable& tab
   table.has_ctf = table.ctf_replaced = true;
 }
 
+namespace {
+
+/// Rows to keep, each once.
+class Subset {
+ public:
+  Subset(const std::string& file, int64_t count) : file_(file), seen_(static_cast<size_t>(count), false) {}
+
+  /// `value` as the file has it, counted from `first`.
+  void add(const std::string& where, int64_t value, int64_t first) {
+    const auto count = static_cast<int64_t>(seen_.size());
+    const bool there = value >= first && value - first < count;
+    if (!there || seen_[static_cast<size_t>(value - first)])
+      throw InputError({.file = file_,
+                        .where = where,
+                        .value = std::to_string(value),
+                        .problem = there ? "the image stands here twice"
+                                         : "not one of the " + std::to_string(count) + " images, counted from " +
+                                               std::to_string(first),
+                        .repair = "give the selection that was made from these images"});
+    seen_[static_cast<size_t>(value - first)] = true;
+    rows_.push_back(value - first);
+  }
+  std::vector<int64_t> rows() const {
+    if (rows_.empty())
+      throw InputError({.file = file_, .problem = "it keeps no image", .repair = "give a selection of one or more"});
+    return rows_;
+  }
+
+ private:
+  const std::string& file_;
+  std::vector<bool> seen_;
+  std::vector<int64_t> rows_;
+};
+
+/// A row a line, from 1, as a report saves a selection; # begins a remark.
+std::vector<int64_t> subset_of_text(const std::string& path, int64_t count) {
+  std::istringstream in(read_all(FileSource(path)));
+  Subset subset(path, count);
+  int64_t number = 0;
+  for (std::string line; std::getline(in, line);) {
+    const std::string where = "line " + std::to_string(++number);
+    const size_t first = line.find_first_not_of(" \t\r");
+    if (first == std::string::npos || line[first] == '#') continue;
+    const std::string word = line.substr(first, line.find_last_not_of(" \t\r") + 1 - first);
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+    if (error != std::errc{} || end != word.data() + word.size())
+      throw InputError({.file = path,
+                        .where = where,
+                        .value = word,
+                        .problem = "not a whole number",
+                        .repair = "a line holds one row of the particle file, counted from 1"});
+    subset.add(where, value, 1);
+  }
+  return subset.rows();
+}
+
+}  // namespace
+
 std::vector<int64_t> read_subset(const std::string& path, int64_t count) {
+  if (path.ends_with(".txt")) return subset_of_text(path, count);
   const std::vector<NpyArray> arrays = read_arrays(path);
   const NpyArray& list = arrays.front();
   if (arrays.size() != 1 || list.shape.size() != 1 || list.type >= NpyType::f2)
     refuse_shape(path, list, "a list of whole numbers, one an image to keep,");
   const std::vector<double> values = npy_values(list, path);
-  std::vector<int64_t> rows;
-  if (list.type == NpyType::b1) {
-    check_count(path, list.shape[0], count, "yes or no");
-    for (size_t i = 0; i < values.size(); ++i)
-      if (values[i] != 0) rows.push_back(static_cast<int64_t>(i));
-  }
-  std::vector<bool> seen(static_cast<size_t>(count), false);
-  for (size_t i = 0; i < values.size() && list.type != NpyType::b1; ++i) {
-    const bool there = values[i] >= 0 && values[i] < static_cast<double>(count);
-    if (!there || seen[static_cast<size_t>(values[i])])
-      throw InputError({.file = path,
-                        .where = "element " + std::to_string(i),
-                        .value = std::to_string(static_cast<int64_t>(values[i])),
-                        .problem = there ? "the image stands here twice"
-                                         : "not one of the " + std::to_string(count) + " images, counted from 0",
-                        .repair = "give the selection that was made from these images"});
-    seen[static_cast<size_t>(values[i])] = true;
-    rows.push_back(static_cast<int64_t>(values[i]));
-  }
-  if (rows.empty())
-    throw InputError({.file = path, .problem = "it keeps no image", .repair = "give a selection of one or more"});
-  return rows;
+  const bool yes_or_no = list.type == NpyType::b1;
+  if (yes_or_no) check_count(path, list.shape[0], count, "yes or no");
+  Subset subset(path, count);
+  for (size_t i = 0; i < values.size(); ++i)
+    if (!yes_or_no || values[i] != 0)
+      subset.add("element " + std::to_string(i), static_cast<int64_t>(yes_or_no ? double(i) : values[i]), 0);
+  return subset.rows();
 }
 
 namespace {

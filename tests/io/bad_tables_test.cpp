@@ -220,6 +220,18 @@ TEST_CASE("files of poses, CTF and selections that do not fit the images are ref
   CHECK(subset({0, 2}) == "65 DIR/i.npy: element 1: '2': not one of the 2 images, counted from 0" + selection);
   CHECK(subset({1, 1}) == "65 DIR/i.npy: element 1: '1': the image stands here twice" + selection);
   CHECK(subset({}) == "65 DIR/i.npy: it keeps no image; repair: give a selection of one or more");
+  const auto lines = [&](const std::string& text) {
+    test::spit(dir / "i.txt", text);
+    return message({.subset = dir / "i.txt"});
+  };
+  test::spit(dir / "i.txt", "# two images\n 2 \r\n\n1\n");
+  CHECK(read_subset(dir / "i.txt", 2) == std::vector<int64_t>{1, 0});
+  CHECK(lines("1\n0\n") == "65 DIR/i.txt: line 2: '0': not one of the 2 images, counted from 1" + selection);
+  CHECK(lines("1\n1\n") == "65 DIR/i.txt: line 2: '1': the image stands here twice" + selection);
+  CHECK(lines("1 2\n") ==
+        "65 DIR/i.txt: line 1: '1 2': not a whole number; repair: a line holds one row of the particle file, counted "
+        "from 1");
+  CHECK(lines("# none\n") == "65 DIR/i.txt: it keeps no image; repair: give a selection of one or more");
   CHECK(message({.passthrough = {"x.cs"}}) ==
         "64 DIR/s.mrcs: --passthrough: is for a cryoSPARC .cs file; repair: leave it out");
 }
