@@ -30,6 +30,7 @@ TrainConfig preset_config(Preset preset, int side) {
     config.latent_start_epoch = 5;
     config.search_every = 2;
     config.joint_search_epochs = 5;
+    config.pose_steps = 1;
     config.linear_latents = true;
     return config;
   }
