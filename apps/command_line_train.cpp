@@ -70,7 +70,7 @@ void add_schedule(CLI::App& app, TrainOptions& o) {
                     "white (the paper), or one variance a shell from the residuals of fixed-pose epochs");
   add(app, "--train-band K", s.train_band, "loss up to this frequency, 1/box; 0: all")->check(within(0, 1e5));
   add(app, "--pose-steps N", s.pose_steps,
-      "steps of each image's pose and shift against the network, in epochs that do not search")
+      "steps of each image's pose and shift against the network, in epochs that do not search (given poses: if asked)")
       ->check(within(0, 1000));
   add(app, "--lattice-bins N", s.lattice_bins, "lattices a group when there is a latent")->check(within(1, 1e6));
   add(app, "--checkpoint-seconds S", o.checkpoint_seconds, "time between checkpoints, s (also at epochs' ends)")
@@ -230,7 +230,11 @@ void add_train(CommandLine& line) {
   app->footer(
       "Exit codes: 0 done, 64 usage, 65 bad data, 66 no input, 71 device or memory, 73 cannot write\n"
       "or in use, 74 disk full or failing, 75 stopped by a signal: run the same command again.");
-  app->parse_complete_callback([app = app, o = o] { refuse_idle_options(*app, *o); });
+  app->parse_complete_callback([app = app, o = o] {
+    const bool asked = app->get_option("--pose-steps")->count() > 0;
+    if (o->stage.poses == PoseMode::given && !asked) o->stage.pose_steps = 0;  // given poses are kept
+    refuse_idle_options(*app, *o);
+  });
 }
 
 }  // namespace recon::apps
