@@ -6,11 +6,11 @@
 
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "io/error.h"
+#include "io/process.h"
 #include "io/run_folder.h"
 #include "io/strict_json.h"
 
@@ -26,12 +26,6 @@ std::string first_line(const std::string& path) {
   return line;
 }
 
-std::string host_name() {
-  char name[256] = "unknown";
-  ::gethostname(name, sizeof name - 1);
-  return name;
-}
-
 /// When the kernel started this process, in its clock ticks: tells a process from a later one with the same number.
 /// Empty if there is no such process.
 std::string start_ticks(long pid) {
@@ -40,15 +34,6 @@ std::string start_ticks(long pid) {
   for (int field = 2; field < 22 && at != std::string::npos; ++field) at = stat.find(' ', at + 1);
   if (at == std::string::npos) return {};
   return stat.substr(at + 1, stat.find(' ', at + 1) - at - 1);
-}
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  ::gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
 }
 
 json own_entry() {

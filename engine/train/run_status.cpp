@@ -5,27 +5,12 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <ctime>
 
 #include "engine/train/search_figures.h"
+#include "io/process.h"
 
 namespace recon {
 namespace {
-
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
-}
-
-/// 2026-11-25T22:50:09Z
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  ::gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
 
 int64_t host_bytes_peak() {
   rusage usage{};
@@ -68,7 +53,7 @@ nlohmann::json epoch_event(const RunProgress& p) {
 }
 
 nlohmann::json process_json() {
-  nlohmann::json json = {{"time", utc_now()}, {"pid", ::getpid()}, {"host", host_name()}};
+  nlohmann::json json = {{"time", io::utc_now()}, {"pid", ::getpid()}, {"host", io::host_name()}};
   for (const auto& [key, name] : {std::pair{"slurm_job_id", "SLURM_JOB_ID"},
                                   {"slurm_array_task_id", "SLURM_ARRAY_TASK_ID"},
                                   {"slurm_restart_count", "SLURM_RESTART_COUNT"}})
