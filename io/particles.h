@@ -93,9 +93,9 @@ std::optional<std::vector<double>> particle_column(const StarDocument& document,
 /// The given rows of a table in the given order, its source document or .cs fields included.
 ParticleTable take_particles(const ParticleTable& table, std::span<const int64_t> rows);
 
-/// Rows to keep, from 0: a list of numbers, or of a yes or no for each of `count` rows, in a .npy or .pkl file; or a .txt
-/// file of a number a line, from 1, as report.html saves a selection. Throws InputError for one that is not there or
-/// stands twice, or if nothing is left.
+/// Rows to keep, from 0: a list of numbers, or of a yes or no for each of `count` rows, in a .npy or .pkl file; or a
+/// .txt file of a number a line, from 1, as report.html saves a selection. Throws InputError for one that is not there
+/// or stands twice, or if nothing is left.
 std::vector<int64_t> read_subset(const std::string& path, int64_t count);
 
 /// Images first .. first+count-1, out: [count, side, side]. Runs of neighbours in a stack are read in one piece.
