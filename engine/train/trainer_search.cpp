@@ -152,7 +152,7 @@ void Trainer::search_jointly(const std::vector<int32_t>& images, const std::vect
 /// Searches all images against the structure at one z.
 void Trainer::search_at(std::span<const float> z, const SearchInput& input, View<float> matrices, View<float> shifts,
                         View<float> scores) {
-  if (lattice_) {
+  if (config_.source == SourceMode::lattice) {
     lattice_->refresh({z.begin(), z.end()}, search_->config().band_max + 2);
     return search_->run(*lattice_, nullptr, input.pixels.view(), input.ctf.view(), matrices, shifts, scores);
   }
@@ -189,7 +189,7 @@ std::optional<double> Trainer::lattice_error() {
   constexpr int slices = 20;
   int last = std::min(epoch_, config_.epochs - 1);
   while (last >= 0 && stage(last) != Stage::search) --last;
-  if (!lattice_ || last < 0) return {};
+  if (config_.source == SourceMode::exact || last < 0) return {};
   const auto width = static_cast<size_t>(config_.model.latent);
   std::vector<float> mean(width, 0.0f);
   const std::vector<float> z = latents();

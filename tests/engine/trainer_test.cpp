@@ -65,10 +65,6 @@ Dataset opposite_structures(Device& device, Placement placement = Placement::dev
   return data;
 }
 
-}  // namespace
-
-namespace {
-
 /// Every paradigm, given poses that step against the network at each image's z, and poses that are drawn.
 std::vector<TrainConfig> every_paradigm() {
   std::vector<TrainConfig> all;
