@@ -135,6 +135,15 @@ Check poses(const RunRecord& run) {
 /// Starts that found the same structure end within this part of each other's loss.
 constexpr double same_loss = 0.02;
 
+/// How far half of the images still turned at the end of the start that had settled most, degrees; 0 where not known.
+double restlessness(const RunRecord& run) {
+  std::vector<double> last(run.race_losses.size(), 0.0);
+  for (const EpochRecord& e : run.epochs)
+    if (static_cast<size_t>(e.stage) < last.size() && e.pose_change_degrees)
+      last[static_cast<size_t>(e.stage)] = *e.pose_change_degrees;
+  return *std::min_element(last.begin(), last.end());
+}
+
 Check starts(const RunRecord& run) {
   Check check{.title = "Random starts"};
   const auto& losses = run.race_losses;
@@ -144,6 +153,14 @@ Check starts(const RunRecord& run) {
     check.text = waits ? "The starts are still racing."
                        : "One random start: it can end in a wrong structure that fits almost as well. Run another "
                          "--seed and compare the losses and the maps.";
+    return check;
+  }
+  if (const double turning = restlessness(run); turning > lost_degrees) {
+    check.sign = Sign::unsure;
+    check.text = "When the race of starts ended, half of the images still turned by " +
+                 number_text(std::round(turning)) +
+                 "° an epoch or more in each: their losses had decided nothing. Give the race more epochs "
+                 "(--race-epochs) and the search as well (--search-epochs), or compare with another --seed.";
     return check;
   }
   const double best = *std::min_element(losses.begin(), losses.end());
