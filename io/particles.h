@@ -68,7 +68,7 @@ struct LoadOptions {
   std::vector<std::string> passthrough = {};  ///< .cs: files whose fields are joined by uid
   std::string poses = {};                     ///< .pkl, .npy, .star or .cs with a pose for every image, row by row
   std::string ctf = {};                       ///< .pkl or .npy with a CTF for every image, row by row
-  std::string subset = {};                    ///< .pkl or .npy: the images to keep, counted from 0
+  std::string subset = {};                    ///< the images to keep: read_subset
   /// Extent of the box, A: over the side it is the pixel size, where none is given. Set by the loader from `ctf`.
   std::optional<double> box_angstrom = {};
   bool allow_missing_ctf = true;  ///< false: a file without CTF columns is an error

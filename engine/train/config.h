@@ -48,7 +48,7 @@ struct TrainConfig {
   /// network has seen it there.
   int pose_steps = 0;
   /// Soft assignment: in all search epochs but the last, an image's pose is drawn by its probability among the
-  /// candidates of the last level, in place of the best one.
+  /// candidates of the last level, in place of the best one. Joint searches take the best.
   bool drawn_poses = false;
   int macro_batch = 100;     ///< images searched between refreshes of the lattice
   double band_start = 0;     ///< largest |k| that the first search epochs use, 1/D; 0: no limit. The rest of

@@ -238,8 +238,11 @@ void pose_draw(Device& device, const PoseDraw& a) {
   device.threads().run(a.scores.rows, [&](int64_t b, int) {
     float* scores = a.scores.row(b);
     const float scale = 2 * a.best[b] / static_cast<float>(a.pixels);
-    for (int64_t i = 0; i < a.scores.cols; ++i)
-      if (scores[i] < infinity) scores[i] += scale * negative_gumbel(a.seed, a.sub, a.image[b], i);
+    for (int64_t first = 0; first < a.scores.cols; first += 4) {
+      const u32x4 words = candidate_words(a.seed, a.sub, a.image[b], first / 4);
+      for (int64_t i = first; i < std::min(first + 4, a.scores.cols); ++i)
+        if (scores[i] < infinity) scores[i] += scale * negative_gumbel(words.v[i - first]);
+    }
   });
 }
 

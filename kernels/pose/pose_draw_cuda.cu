@@ -18,9 +18,12 @@ pose_draw_kernel(PoseDraw a) {
   for (int64_t b = first_row(); b < a.scores.rows; b += row_step()) {
     float* scores = a.scores.row(b);
     const float scale = 2 * a.best[b] / static_cast<float>(a.pixels);
-    const int64_t first = 4 * grid_thread();
-    for (int64_t i = first; i < first + 4 && i < a.scores.cols; ++i)
-      if (scores[i] < infinity) scores[i] += scale * negative_gumbel(a.seed, a.sub, a.image[b], i);
+    const int64_t group = grid_thread(), first = 4 * group;
+    const u32x4 words = candidate_words(a.seed, a.sub, a.image[b], group);
+#pragma unroll
+    for (int j = 0; j < 4; ++j)
+      if (first + j < a.scores.cols && scores[first + j] < infinity)
+        scores[first + j] += scale * negative_gumbel(words.v[j]);
   }
 }
 
