@@ -20,7 +20,7 @@ pose_draw_kernel(PoseDraw a) {
     const float scale = 2 * a.best[b] / static_cast<float>(a.pixels);
     const int64_t group = grid_thread(), first = 4 * group;
     const u32x4 words = candidate_words(a.seed, a.sub, a.image[b], group);
-#pragma unroll
+    RECON_UNROLL
     for (int j = 0; j < 4; ++j)
       if (first + j < a.scores.cols && scores[first + j] < infinity)
         scores[first + j] += scale * negative_gumbel(words.v[j]);
