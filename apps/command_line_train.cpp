@@ -101,8 +101,16 @@ void add_search(CLI::App& app, TrainOptions& o) {
   add(app, "--band-epochs N", s.band_epochs, "search epochs over which the rest of the band is let in")
       ->check(within(0, 1e6));
   add(app, "--finalists N", s.search.finalists, "survivors scored again with exact slices")->check(within(0, 1024));
-  add(app, "--starts N", s.starts, "random starts that race; the one of lowest loss goes on")->check(within(1, 1000));
-  add(app, "--race-epochs N", s.race_epochs, "search epochs of that race; 0: by the number of images")
+  add(app, "--starts N", s.starts,
+      "random starts at most, one after the other: as soon as two agree on the orientations, the better of them goes "
+      "on")
+      ->check(within(1, 1000));
+  add(app, "--race-epochs N", s.race_epochs, "search epochs of a start, at least; 0: by the number of images")
+      ->check(within(0, 1e6));
+  add(app, "--settled DEG", s.settled_degrees,
+      "then it searches on until half of the images turn by less than this an epoch, degrees; 0: it does not")
+      ->check(within(0, 180));
+  add(app, "--settle-epochs N", s.settle_epochs, "search epochs that are added for that, at most")
       ->check(within(0, 1e6));
   add(app, "--random-epochs N", s.random_pose_epochs, "first epochs with random orientations")->check(within(0, 1e6));
   add(app, "--search-epochs N", s.search_epochs, "epochs with search; then poses stay; 0: all")->check(within(0, 1e6));
@@ -178,6 +186,7 @@ void refuse_idle_options(const CLI::App& app, const TrainOptions& o) {
          o.stage.polish_rounds > 0 &&
              (o.stage.search_epochs == 0 || o.stage.random_pose_epochs + o.stage.search_epochs >= o.stage.epochs),
          "needs epochs after the search: --search-epochs below --epochs less --random-epochs");
+  refuse("--settle-epochs", o.stage.settled_degrees == 0, "needs --settled");
   refuse("--bound", o.bound == Bound::noise && o.stage.source == SourceMode::exact && o.stage.model.latent > 0,
          "noise needs slices that images share: with --zdim, --source lattice");
   refuse("--encoding-sigma", o.stage.model.encoding != Encoding::gaussian, "is for --encoding gaussian");

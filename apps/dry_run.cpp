@@ -97,6 +97,10 @@ Json time_json(const TimePlan& time) {
                                   " images, measured in " + duration_text(time.measured_seconds)},
                  {"reading_s", time.prepare_seconds},
                  {"parts", Json::array()}};
+  if (time.start_seconds > 0) {
+    result["rests_on"] = result["rests_on"].get<std::string>() + "; two random starts that agree";
+    result["a_further_start_s"] = time.start_seconds;
+  }
   for (const auto& part : time.parts)
     result["parts"].push_back(
         {{"what", part.what}, {"image_passes", part.images}, {"images_per_second", part.images_per_second}});

@@ -72,7 +72,9 @@ void read_events(const std::string& path, RunRecord& record) {
       record.epochs.push_back(epoch);
       record.elapsed_seconds = event.at("elapsed_s");
     } else if (kind == "race") {
-      record.race_losses = event.at("losses").get<std::vector<double>>();
+      record.starts = event.at("losses").size();
+      record.agreement = event.at("agreement");
+      record.agreed = event.at("agreed");
     } else if (kind == "start" || kind == "resume") {
       record.images = event.at("images");
       record.state = "running";

@@ -37,7 +37,9 @@ struct RunRecord {
   double elapsed_seconds = 0;
   std::vector<EpochRecord> epochs;
   std::vector<std::string> stage_names;  ///< one a stage that has begun
-  std::vector<double> race_losses;
+  size_t starts = 0;                     ///< random starts that raced
+  double agreement = 0;                  ///< part of the images that two of them agree on
+  bool agreed = false;                   ///< that is enough
   std::vector<std::string> warnings;
   std::vector<std::pair<std::string, std::string>> facts;  ///< data and settings, for people
   int64_t images = 0;

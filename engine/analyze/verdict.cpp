@@ -132,44 +132,25 @@ Check poses(const RunRecord& run) {
   return check;
 }
 
-/// Starts that found the same structure end within this part of each other's loss.
-constexpr double same_loss = 0.02;
-
-/// How far half of the images still turned at the end of the start that had settled most, degrees; 0 where not known.
-double restlessness(const RunRecord& run) {
-  std::vector<double> last(run.race_losses.size(), 0.0);
-  for (const EpochRecord& e : run.epochs)
-    if (static_cast<size_t>(e.stage) < last.size() && e.pose_change_degrees)
-      last[static_cast<size_t>(e.stage)] = *e.pose_change_degrees;
-  return *std::min_element(last.begin(), last.end());
-}
-
 Check starts(const RunRecord& run) {
   Check check{.title = "Random starts"};
-  const auto& losses = run.race_losses;
-  if (losses.empty()) {
+  if (run.starts == 0) {
     const bool waits = run.stage_names.size() > 1 && run.stage_names[0].starts_with("start");
     check.sign = waits || run.state != "finished" ? Sign::open : Sign::unsure;
     check.text = waits ? "The starts are still racing."
                        : "One random start: it can end in a wrong structure that fits almost as well. Run another "
-                         "--seed and compare the losses and the maps.";
+                         "--seed and compare the poses (reconstruct compare poses).";
     return check;
   }
-  if (const double turning = restlessness(run); turning > lost_degrees) {
-    check.sign = Sign::unsure;
-    check.text = "When the race of starts ended, half of the images still turned by " +
-                 number_text(std::round(turning)) +
-                 "° an epoch or more in each: their losses had decided nothing. Give the race more epochs "
-                 "(--race-epochs) and the search as well (--search-epochs), or compare with another --seed.";
-    return check;
-  }
-  const double best = *std::min_element(losses.begin(), losses.end());
-  const auto close = std::count_if(losses.begin(), losses.end(), [&](double l) { return l < best * (1 + same_loss); });
-  check.sign = close > 1 ? Sign::good : Sign::unsure;
-  check.text = std::to_string(close) + " of " + std::to_string(losses.size()) + " random starts ended within " +
-               percent(same_loss) + " of the lowest loss" +
-               (close > 1 ? ", as those do that find the same structure."
-                          : ": the best stands alone. Compare it with a run of another --seed before you trust it.");
+  const std::string starts = std::to_string(run.starts) + " random starts";
+  check.sign = run.agreed ? Sign::good : Sign::bad;
+  check.text =
+      check.sign == Sign::good
+          ? "Two of " + starts + ", each from nothing, came to the same orientations for " + percent(run.agreement) +
+                " of the images: chance does not do that."
+          : "No two of " + starts + " came to the same orientations (at best for " + percent(run.agreement) +
+                " of the images): the structure is probably wrong. Try more --starts, another --band-start, or more "
+                "images.";
   return check;
 }
 

@@ -39,7 +39,8 @@ io::Checkpoint to_checkpoint(const SavedState& state, Trainer& trainer) {
                                                        {"pixel_size_angstrom", state.pixel_size_angstrom},
                                                        {"images", state.images},
                                                        {"elapsed_seconds", state.elapsed_seconds},
-                                                       {"race_losses", state.race_losses},
+                                                       {"epochs_before", state.epochs_before},
+                                                       {"race", state.race},
                                                        {"search", state.search},
                                                        {"config", state.config}});
   const Parameters& parameters = trainer.model().parameters();
@@ -84,7 +85,8 @@ SavedState saved_state(const io::Checkpoint& checkpoint, const std::string& file
     state.pixel_size_angstrom = json.at("pixel_size_angstrom");
     state.images = json.at("images");
     state.elapsed_seconds = json.at("elapsed_seconds");
-    state.race_losses = json.at("race_losses").get<std::vector<double>>();
+    state.epochs_before = json.at("epochs_before");
+    state.race = json.at("race");
     state.search = json.value("search", SearchFigures{});
     state.config = json.at("config");
   } catch (const std::exception& error) {

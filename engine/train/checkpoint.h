@@ -1,6 +1,7 @@
 #pragma once
 #include <vector>
 
+#include "engine/train/race.h"
 #include "engine/train/search_figures.h"
 #include "engine/train/trainer.h"
 #include "io/checkpoint.h"
@@ -17,8 +18,9 @@ struct SavedState {
   double pixel_size_angstrom = 0;
   int64_t images = 0;  ///< of the whole run
   double elapsed_seconds = 0;
-  std::vector<double> race_losses;  ///< final losses of the random starts that have raced
-  SearchFigures search;             ///< of the stage that searched, once it is over
+  int64_t epochs_before = 0;  ///< of the stages that are over
+  Race race;                  ///< of the random starts
+  SearchFigures search;       ///< of the stage that searched, once it is over
 };
 
 /// Weights under their names (decoder.hidden1.weight …), the optimiser's moments as flat arrays, poses, latent table.

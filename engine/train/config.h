@@ -62,6 +62,11 @@ struct TrainConfig {
   int joint_bins = 5;   ///< bins of z in those
   int starts = 1;       ///< random starts (seeds one after the other) that race; the one of lowest loss goes on
   int race_epochs = 0;  ///< search epochs of the race; 0: by the number of images
+  /// Where a race would end: while half of the images still turn by more than this from one epoch to the next, degrees,
+  /// the schedule waits, at most `settle_epochs` epochs in all. Each makes the search and the run an epoch longer. 0:
+  /// never waits.
+  double settled_degrees = 0;
+  int settle_epochs = 0;
   uint64_t seed = 0;
 };
 

@@ -127,6 +127,15 @@ std::optional<Warning> judge_views(std::span<const float> matrices) {
       seen, even);
 }
 
+std::optional<Warning> judge_race(const Race& race) {
+  if (race.losses.size() < 2 || race.agreed()) return {};
+  return warning(
+      "starts",
+      "no two of %zu random starts agree on the orientations (at best on %.0f %% of the images): the structure "
+      "is probably wrong. Try more --starts, another --band-start, or more images",
+      race.losses.size(), 100 * race.agreement);
+}
+
 std::optional<Warning> judge_search(const SearchStatistics& statistics, double pose_change_degrees, int searched) {
   constexpr double restless_degrees = 60, nearly_all = 0.99;
   constexpr int settled_after = 4;  // epochs of search

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/data/contrast.h"
+#include "engine/train/race.h"
 #include "engine/train/trainer.h"
 
 // What tells, while a run goes on and at its end, that it went wrong. Each judgement is silent on healthy data and ends
@@ -14,7 +15,8 @@ namespace recon {
 
 /// Something a user must know of a run: one line in plain words, with its remedy.
 struct Warning {
-  std::string kind;  ///< for machines: "contrast", "views", "search", "loss", "latent", "half_maps", "volume", "input"
+  std::string kind;  ///< for machines: "contrast", "views", "search", "starts", "loss", "latent", "half_maps",
+                     ///< "volume", "input"
   std::string text;
 };
 
@@ -33,6 +35,9 @@ double view_spread(std::span<const float> matrices);
 /// After an epoch of search, the `searched`-th: the cap on survivors decided at every level and for nearly every image,
 /// and images still change their orientations as if at random.
 std::optional<Warning> judge_search(const SearchStatistics& statistics, double pose_change_degrees, int searched);
+
+/// No two of several random starts agree.
+std::optional<Warning> judge_race(const Race& race);
 
 /// Losses of the first and the last epoch that used the same band and the same network.
 std::optional<Warning> judge_loss(double first, double last, int epochs_between);

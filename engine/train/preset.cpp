@@ -16,7 +16,9 @@ TrainConfig preset_config(Preset preset, int side) {
   config.search.bound = Bound::none;
   if (preset == Preset::paper) return config;
   config.learning_rate = 1e-3;
-  config.starts = 3;
+  config.starts = 6;
+  config.settled_degrees = 5;
+  config.settle_epochs = 8;
   config.search.base_level = 2;
   config.search.subdivisions = 4;
   if (preset == Preset::motion) {

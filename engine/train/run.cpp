@@ -83,8 +83,10 @@ class Run {
     event.update(process_json());
     folder_.append_event(event);
     started_ = Clock::now();
-    for (; state_.stage < static_cast<int>(stages_.size()); ++state_.stage)
-      if (!run_stage()) return RunOutcome::stopped;
+    for (; state_.stage < static_cast<int>(stages_.size()); ++state_.stage) {
+      const bool raced = stages_[static_cast<size_t>(state_.stage)].race && state_.race.agreed();
+      if (!raced && !run_stage()) return RunOutcome::stopped;
+    }
     return RunOutcome::finished;
   }
 
@@ -137,6 +139,7 @@ class Run {
   bool run_stage() {
     PlannedStage& stage = stages_[static_cast<size_t>(state_.stage)];
     take_winner(stage);
+    if (found_) stage.config = state_.config;
     state_.config = stage.config;
     Dataset half;
     const std::vector<int32_t> members = stage.half > 0 ? half_set(particles_, stage.half) : std::vector<int32_t>{};
@@ -162,49 +165,53 @@ class Run {
     taken_ = false;
     if (!train(trainer, stage, watch)) return false;
     finish_stage(trainer, stage);
+    state_.epochs_before += trainer.epoch();
     state_.progress = {};
     return true;
   }
 
-  std::string race_file() const { return folder_.file("race.safetensors"); }
+  std::string race_file(int start) const { return folder_.file("race-" + std::to_string(start + 1) + ".safetensors"); }
 
-  /// A random start has ended: its state is kept when it is the best so far.
+  /// A random start has ended: its state is kept until the race is decided.
   void finish_race(Trainer& trainer) {
-    const double loss = trainer.report().loss;
-    auto& losses = state_.race_losses;
-    if (losses.empty() || loss < *std::min_element(losses.begin(), losses.end()))
-      io::write_checkpoint(race_file(), to_checkpoint(state_, trainer));
-    losses.push_back(loss);
+    Race& race = state_.race;
+    const int start = static_cast<int>(race.losses.size());
+    race.losses.push_back(trainer.report().loss);
+    for (int earlier = 0; earlier < start; ++earlier)
+      race.compare(earlier, start, saved_state(io::read_checkpoint(race_file(earlier)), race_file(earlier)).matrices,
+                   state_.matrices);
+    io::write_checkpoint(race_file(start), to_checkpoint(state_, trainer));
   }
 
   /// The first full stage goes on from the state of the start that won the race, as if it had been the only one.
-  void take_winner(PlannedStage& stage) {
-    const auto& losses = state_.race_losses;
-    if (losses.empty() || stage.race || static_cast<size_t>(state_.stage) != losses.size()) return;
-    const auto winner = std::min_element(losses.begin(), losses.end()) - losses.begin();
-    stage.config.seed = stage.config.model.seed = stages_[static_cast<size_t>(winner)].config.seed;
-    if (found_) return;
-    folder_.append_event({{"event", "race"}, {"losses", losses}, {"seed", stage.config.seed}});
-    note("random starts: losses from " + std::to_string(losses[static_cast<size_t>(winner)]) + " to " +
-         std::to_string(*std::max_element(losses.begin(), losses.end())) + "; going on with seed " +
-         std::to_string(stage.config.seed));
-    taken_ = true;
-    found_ = io::FoundCheckpoint{.path = race_file(), .checkpoint = io::read_checkpoint(race_file())};
+  void take_winner(const PlannedStage& stage) {
+    const Race& race = state_.race;
+    if (race.losses.empty() || stage.race || found_ || !stages_[static_cast<size_t>(state_.stage) - 1].race) return;
+    const std::string file = race_file(race.winner());
+    found_ = io::FoundCheckpoint{.path = file, .checkpoint = io::read_checkpoint(file)};
     const SavedState best = saved_state(found_->checkpoint, found_->path);
+    state_.config = best.config;
     state_.progress = best.progress;
     state_.matrices = best.matrices;
     state_.shifts = best.shifts;
+    taken_ = true;
+    nlohmann::json event = race;
+    event.update({{"event", "race"}, {"seed", best.config.seed}, {"agreed", race.agreed()}});
+    folder_.append_event(event);
+    note(race_text(race) + "; going on with seed " + std::to_string(best.config.seed));
+    if (const auto warning = judge_race(race)) warn(*warning);
   }
 
-  bool train(Trainer& trainer, const PlannedStage& stage, StageWatch& watch) {
+  bool train(Trainer& trainer, PlannedStage& stage, StageWatch& watch) {
     auto last_checkpoint = Clock::now(), last_told = last_checkpoint;
-    while (!trainer.finished() && trainer.epoch() < stage.epochs) {
+    while (!trainer.finished() && trainer.epoch() < stage.epochs()) {
       trainer.step_group();
       ++groups_;
       const bool stop = (hooks_.stop && hooks_.stop->load()) ||
                         (hooks_.stop_after_groups >= 0 && groups_ >= hooks_.stop_after_groups);
       const bool due = seconds_since(last_checkpoint) >= hooks_.checkpoint_seconds;
       const bool saved = trainer.epoch_finished() || due || stop;
+      if (trainer.epoch_finished()) stage.config = state_.config = trainer.config();
       if (!saved && seconds_since(last_told) < between_reports_seconds) continue;
       if (!std::isfinite(trainer.report().loss))
         throw std::runtime_error("the loss is not finite in epoch " + std::to_string(trainer.report().epoch) +
@@ -216,7 +223,7 @@ class Run {
       if (saved) save(trainer, stage);
       if (saved) last_checkpoint = Clock::now();
       if (trainer.epoch_finished()) renew_report(trainer);
-      if (stop && !trainer.finished() && trainer.epoch() < stage.epochs) {
+      if (stop && !trainer.finished() && trainer.epoch() < stage.epochs()) {
         folder_.append_event({{"event", "stopped"}, {"epoch", trainer.epoch()}});
         status("stopped", trainer, stage);
         page_cost_ = -1;
@@ -235,9 +242,8 @@ class Run {
       state_.matrices = trainer.matrices();
       state_.shifts = trainer.shifts();
     }
-    int64_t epoch = trainer.epoch();
-    for (int i = 0; i < state_.stage; ++i) epoch += stages_[static_cast<size_t>(i)].epochs;
-    folder_.save_checkpoint(epoch, state_.progress.cursor, to_checkpoint(state_, trainer));
+    folder_.save_checkpoint(state_.epochs_before + trainer.epoch(), state_.progress.cursor,
+                            to_checkpoint(state_, trainer));
   }
 
   RunProgress progress_of(const Trainer& trainer, const PlannedStage& stage) {
@@ -246,7 +252,7 @@ class Run {
                   .stages = static_cast<int>(stages_.size()),
                   .epoch = &r,
                   .images = trainer.data().count,
-                  .epochs = stage.epochs};
+                  .epochs = stage.epochs()};
     p.epoch_finished = trainer.epoch_finished();
     p.elapsed_seconds = state_.elapsed_seconds + seconds_since(started_);
     const double spent = r.search_seconds + r.train_seconds, per_image = spent / std::max<double>(1, double(r.images));
@@ -276,7 +282,8 @@ class Run {
 
   void finish_stage(Trainer& trainer, const PlannedStage& stage) {
     if (stage.race) return finish_race(trainer);
-    std::filesystem::remove(race_file());
+    for (int start = 0; start < static_cast<int>(state_.race.losses.size()); ++start)
+      std::filesystem::remove(race_file(start));
     if (stage.config.poses == PoseMode::search)
       state_.search = {.statistics = trainer.progress().search, .lattice_error = trainer.lattice_error()};
     const bool last_full = stage.last_full;

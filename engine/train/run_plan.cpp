@@ -180,21 +180,23 @@ TimePlan plan_time(Device& device, const io::ParticleTable& particles, const Run
     spent[what].first += images;
     spent[what].second += seconds;
   };
-  int races = 0;
+  int races = 0, race = 0;
   size_t full = 0;
   for (const PlannedStage& stage : plan_stages(config, particles.size())) {
+    if (stage.race && ++race > 2) continue;
     // A stage after races goes on where the best of them stands.
     const bool first = !stage.race && full == 0 && stage.half == 0;
     const StageTimes& t = times[stage.half > 0 ? times.size() - 1 : full];
     const double images = static_cast<double>(trained_on(stage, particles.size()));
-    for (int epoch = first ? races : 0; epoch < stage.epochs; ++epoch) {
+    for (int epoch = first ? races : 0; epoch < stage.epochs(); ++epoch) {
       // Half maps keep the poses, whatever the configured stage does.
       const size_t at = stage.half > 0 ? t.an_image.size() - 1 : static_cast<size_t>(epoch);
       spend(t.what[at], images, images * t.an_image[at]);
+      if (stage.race && race == 1) plan.start_seconds += images * t.an_image[at];
       if (const auto begins = t.begins_images.find(epoch); begins != t.begins_images.end() && stage.half == 0)
         spend(t.begins_what.at(epoch), images, images * begins->second);
     }
-    if (stage.race) races = stage.epochs;
+    if (stage.race) races = stage.epochs();
     if (!stage.race && stage.half == 0) ++full;
   }
   plan.seconds = plan.prepare_seconds;
@@ -235,13 +237,16 @@ DiskPlan plan_disk(const RunConfig& config, const io::ParticleTable& particles, 
   const auto star = particles.source.empty() ? uintmax_t{0} : std::filesystem::file_size(config.particles, error);
   const size_t poses = star > 0 && !error ? static_cast<size_t>(star) + columns * n : new_row * n;
   size_t epochs = 0;
-  for (const PlannedStage& stage : plan_stages(config, particles.size())) epochs += static_cast<size_t>(stage.epochs);
+  for (const PlannedStage& stage : plan_stages(config, particles.size()))
+    epochs += static_cast<size_t>(stage.epochs() + stage.config.settle_epochs);
   const size_t volumes = latent > 0 ? static_cast<size_t>(config.sweep) : config.half_maps ? 3 : 1;
   const size_t page =
       std::min<size_t>(5'000'000, 100'000 + 30'000 * volumes + (latent > 1 ? 4 * n : 0));  // report.html
   plan.final =
       3 * plan.checkpoint + poses + volumes * volume + picture + page + (epochs + 10) * event + header + 8 * latent * n;
-  plan.most = plan.final + (config.stages.front().starts > 1 ? 2 : 1) * plan.checkpoint;
+  const TrainConfig& first = config.stages.front();
+  const size_t starts = first.poses == PoseMode::search && first.starts > 1 ? static_cast<size_t>(first.starts) : 0;
+  plan.most = plan.final + (1 + starts) * plan.checkpoint;
   std::filesystem::path place = std::filesystem::absolute(folder, error);
   while (!place.empty() && !std::filesystem::exists(place, error) && place != place.parent_path())
     place = place.parent_path();

@@ -6,9 +6,11 @@
 
 namespace recon {
 
-/// How long a run will take, from a few of its steps done on the device: an estimate.
+/// How long a run will take, from a few of its steps done on the device: an estimate. It takes the first two random
+/// starts to agree, and poses to settle in the least number of epochs.
 struct TimePlan {
   double seconds = 0;           ///< of the whole run
+  double start_seconds = 0;     ///< of a further random start; 0: there is no race
   double prepare_seconds = 0;   ///< of that, reading and preparing the images
   double measured_seconds = 0;  ///< spent on measuring
   int64_t sample = 0;           ///< images measured with

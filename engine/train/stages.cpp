@@ -5,7 +5,8 @@
 namespace recon {
 namespace {
 
-/// Search epochs of a race: enough steps to tell a right basin from a wrong one (bench/results/, random starts).
+/// Search epochs of a race, at least: enough steps to tell a right basin from a wrong one (bench/results/, random
+/// starts).
 int race_epochs(const TrainConfig& config, int64_t images) {
   constexpr int64_t race_images = 2500;
   const int64_t wanted =
@@ -16,22 +17,27 @@ int race_epochs(const TrainConfig& config, int64_t images) {
 
 }  // namespace
 
+int PlannedStage::epochs() const {
+  return race ? std::min(config.epochs, config.random_pose_epochs + config.race_epochs) : config.epochs;
+}
+
 std::vector<PlannedStage> plan_stages(const RunConfig& config, int64_t images) {
   std::vector<PlannedStage> stages;
-  const TrainConfig& first = config.stages.front();
+  TrainConfig first = config.stages.front();
+  first.race_epochs = race_epochs(first, images);
   for (int start = 0; first.poses == PoseMode::search && first.starts > 1 && start < first.starts; ++start) {
     PlannedStage race{.config = first, .race = true};
     race.config.seed = race.config.model.seed = first.seed + static_cast<uint64_t>(start);
-    race.epochs = std::min(first.epochs, first.random_pose_epochs + race_epochs(first, images));
     stages.push_back(race);
   }
   for (const TrainConfig& stage : config.stages) {
-    stages.push_back({.config = stage, .epochs = stage.epochs});
-    if (&stage != &config.stages.front()) stages.back().config.poses = PoseMode::given;
+    const bool is_first = &stage == &config.stages.front();
+    stages.push_back({.config = is_first ? first : stage});
+    if (!is_first) stages.back().config.poses = PoseMode::given;
   }
   stages.back().last_full = true;
   for (int half = 1; config.half_maps && half <= 2; ++half) {
-    stages.push_back({.config = config.stages.back(), .half = half, .epochs = config.stages.back().epochs});
+    stages.push_back({.config = config.stages.back(), .half = half});
     // Networks that began with the same weights would agree in what no image shows.
     stages.back().config.seed = stages.back().config.model.seed = first.seed + static_cast<uint64_t>(half);
     stages.back().config.poses = PoseMode::given;
@@ -52,16 +58,17 @@ double Pace::seconds(const TrainConfig& config, int first, int last, double imag
 
 double Pace::of_stage(const PlannedStage& stage, int epoch, int64_t done, int64_t images) const {
   return now_ * static_cast<double>(images - done) +
-         seconds(stage.config, epoch + 1, stage.epochs, static_cast<double>(images));
+         seconds(stage.config, epoch + 1, stage.epochs(), static_cast<double>(images));
 }
 
 double Pace::of_stages_after(const std::vector<PlannedStage>& stages, size_t current, int64_t images) const {
   double sum = 0;
   for (size_t i = current + 1; i < stages.size(); ++i) {
+    if (stages[i].race && i > 1) continue;
     // The stage after a race goes on where the best start stands.
-    const int first = stages[i - 1].race && !stages[i].race ? stages[i - 1].epochs : 0;
-    sum +=
-        seconds(stages[i].config, first, stages[i].epochs, static_cast<double>(images) / (stages[i].half > 0 ? 2 : 1));
+    const int first = stages[i - 1].race && !stages[i].race ? stages[i - 1].epochs() : 0;
+    sum += seconds(stages[i].config, first, stages[i].epochs(),
+                   static_cast<double>(images) / (stages[i].half > 0 ? 2 : 1));
   }
   return sum;
 }

@@ -12,8 +12,9 @@ struct PlannedStage {
   TrainConfig config;
   int half = 0;            ///< 1 or 2: trains on that half set
   bool race = false;       ///< a random start: it ends early, and only the best one's state is kept
-  int epochs = 0;          ///< after which the stage ends
   bool last_full = false;  ///< the stage whose model is the run's result
+  /// After which the stage ends. Grows while the configuration does (TrainConfig::settled_degrees).
+  int epochs() const;
 };
 
 /// The stages of a run on so many images, in order.
@@ -27,7 +28,7 @@ class Pace {
   void saw(Trainer::Stage kind, double seconds_an_image);
   /// Seconds for what is left of the epoch at hand, of which `done` of `images` are done, and of its stage's others.
   double of_stage(const PlannedStage& stage, int epoch, int64_t done, int64_t images) const;
-  /// Seconds for the stages after `current`.
+  /// Seconds for the stages after `current`, where random starts agree as soon as there are two.
   double of_stages_after(const std::vector<PlannedStage>& stages, size_t current, int64_t images) const;
 
  private:

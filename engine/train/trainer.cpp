@@ -105,11 +105,13 @@ double Trainer::band(int epoch) const {
 }
 
 double Trainer::learning_rate_factor() const {
-  const int polish = polish_epoch(), first = epoch_ < polish ? 0 : polish,
-            end = epoch_ < polish ? polish : config_.epochs;
+  // While poses turn the rate stays: a network that hardly moves any more holds images where their own noise is.
+  const bool waits = config_.poses == PoseMode::search && config_.settled_degrees > 0;
+  const int polish = polish_epoch(), settled = waits ? config_.random_pose_epochs + config_.race_epochs : 0,
+            first = epoch_ < polish ? settled : polish, end = epoch_ < polish ? polish : config_.epochs;
   const double done = (epoch_ - first + double(cursor_) / static_cast<double>(data_->count)) / std::max(1, end - first);
   return config_.final_learning_rate +
-         (1 - config_.final_learning_rate) * 0.5 * (1 + std::cos(std::numbers::pi * std::min(done, 1.0)));
+         (1 - config_.final_learning_rate) * 0.5 * (1 + std::cos(std::numbers::pi * std::clamp(done, 0.0, 1.0)));
 }
 
 void Trainer::begin_epoch() {
@@ -214,8 +216,23 @@ void Trainer::end_epoch() {
     report_.pose_change_degrees = degrees_of_squared_frobenius(change[change.size() / 2]);
   }
   if (config_.noise == NoiseMode::shells && stage(epoch_) == Stage::fixed) estimate_noise();
+  wait_for_poses();
   ++epoch_;
   cursor_ = 0;
+}
+
+/// The configuration itself grows by an epoch: it is what a checkpoint keeps.
+void Trainer::wait_for_poses() {
+  const bool decides = stage(epoch_) == Stage::search && epoch_ + 1 == config_.random_pose_epochs + config_.race_epochs;
+  if (!decides || report_.pose_change_degrees <= config_.settled_degrees || config_.settle_epochs == 0 ||
+      config_.settled_degrees == 0)
+    return;
+  --config_.settle_epochs;
+  ++config_.epochs;
+  ++config_.race_epochs;
+  ++config_.band_hold_epochs;
+  if (config_.search_epochs > 0) ++config_.search_epochs;
+  if (config_.latent_start_epoch > epoch_) ++config_.latent_start_epoch;
 }
 
 void Trainer::random_poses(const std::vector<int32_t>& images) {

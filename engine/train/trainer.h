@@ -99,6 +99,7 @@ class Trainer {
   double search_band(int epoch) const;
   void begin_epoch();
   void end_epoch();
+  void wait_for_poses();
   std::vector<int32_t> next_group(int64_t done) const;
   void settle() const;
   void random_poses(const std::vector<int32_t>& images);
