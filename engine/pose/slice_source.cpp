@@ -1,6 +1,6 @@
 #include "engine/pose/slice_source.h"
 
-#include <cmath>
+#include <numeric>
 
 #include "engine/geometry/rotation.h"
 #include "kernels/fourier/fourier.h"
@@ -60,7 +60,8 @@ void LatticeSource::slices(View<const Pixel> pixels, View<const float> rotations
   lattice_.slices(pixels, rotations, active, values);
 }
 
-double LatticeSource::measure_error(View<const Pixel> pixels, const std::vector<float>& z, int count, uint64_t seed) {
+LatticeSource::Error LatticeSource::measure_error(View<const Pixel> pixels, const std::vector<float>& z, int count,
+                                                  uint64_t seed) {
   Device& device = model_->device();
   std::vector<float> rotations;
   for (int i = 0; i < count; ++i)
@@ -69,18 +70,22 @@ double LatticeSource::measure_error(View<const Pixel> pixels, const std::vector<
   Buffer<float> matrices(device, count, 9), sampled(device, count, pixels.size()), exact(device, count, pixels.size()),
       latents;
   matrices.upload(rotations);
-  Buffer<int32_t> image_of(device, 1, count);
-  image_of.zero();
-  if (!z.empty()) latents = Buffer<float>(device, z);
+  std::vector<int32_t> own(static_cast<size_t>(count));
+  std::iota(own.begin(), own.end(), 0);
+  const Buffer<int32_t> image_of(device, own);
+  if (!z.empty()) {
+    latents = Buffer<float>(device, count, model_->config().latent);
+    latents.upload(z);
+  }
   slices(pixels, matrices.view(), {}, {}, sampled.view());
   ExactSource(*model_, latents.view()).slices(pixels, matrices.view(), {}, image_of.view(), exact.view());
   const auto a = sampled.download(), b = exact.download();
-  double difference = 0, norm = 0;
+  Error error;
   for (size_t i = 0; i < a.size(); ++i) {
-    difference += (double(a[i]) - b[i]) * (double(a[i]) - b[i]);
-    norm += double(b[i]) * b[i];
+    error.difference += (double(a[i]) - b[i]) * (double(a[i]) - b[i]);
+    error.exact += double(b[i]) * b[i];
   }
-  return norm > 0 ? std::sqrt(difference / norm) : 0;
+  return error;
 }
 
 }  // namespace recon

@@ -1,4 +1,5 @@
 #pragma once
+#include <cmath>
 #include <vector>
 
 #include "engine/model/model.h"
@@ -66,8 +67,13 @@ class LatticeSource : public SliceSource {
   /// What refresh() has filled.
   const Lattice& lattice() const { return lattice_; }
 
-  /// Relative L2 error of its slices against the exact source at `count` random rotations over `pixels`.
-  double measure_error(View<const Pixel> pixels, const std::vector<float>& z, int count, uint64_t seed);
+  /// Sums of squares over some slices.
+  struct Error {
+    double difference = 0, exact = 0;  ///< of lattice slices less exact ones, and of exact ones
+    double relative() const { return exact > 0 ? std::sqrt(difference / exact) : 0; }
+  };
+  /// Its slices against the network's own at `count` random rotations over `pixels`; the latter at z [count·Z].
+  Error measure_error(View<const Pixel> pixels, const std::vector<float>& z, int count, uint64_t seed);
 
  private:
   const Model* model_;

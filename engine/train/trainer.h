@@ -85,7 +85,8 @@ class Trainer {
   Progress progress() const;
 
   /// Relative L2 error of lattice slices against exact ones at the model as it is, over the band of the last epoch with
-  /// search; with a latent at the mean z. Nothing where exact slices are used, or no epoch has searched.
+  /// search; with a latent, of lattices at the centres of bins of z against the network at images' own z, for a
+  /// macro-batch. Nothing where exact slices are used, or no epoch has searched.
   std::optional<double> lattice_error();
   /// Square roots of the noise model's weights, one a pixel; all 1 for white noise.
   std::vector<float> weights() const { return weights_.download(); }

@@ -4,6 +4,7 @@
 
 #include "engine/analyze/cluster.h"
 #include "engine/geometry/lattice.h"
+#include "engine/train/shuffle.h"
 #include "engine/train/trainer.h"
 #include "kernels/table/table.h"
 
@@ -186,17 +187,25 @@ void Trainer::search_images(SliceSource& source, const std::vector<int32_t>& ima
 }
 
 std::optional<double> Trainer::lattice_error() {
-  constexpr int slices = 20;
+  constexpr size_t slices = 20, slices_of_a_bin = 4;
   int last = std::min(epoch_, config_.epochs - 1);
   while (last >= 0 && stage(last) != Stage::search) --last;
   if (config_.source == SourceMode::exact || last < 0) return {};
-  const auto width = static_cast<size_t>(config_.model.latent);
-  std::vector<float> mean(width, 0.0f);
-  const std::vector<float> z = latents();
-  for (size_t i = 0; i < z.size(); ++i) mean[i % width] += z[i] / static_cast<float>(data_->count);
-  lattice_->refresh(mean, search_band(last) + 2);
-  const View<const Pixel> band{data_->pixels.view().data, 1, pixels_within(data_->host_pixels, search_band(last))};
-  return lattice_->measure_error(band, mean, slices, config_.seed);
+  const double limit = search_band(last);
+  const View<const Pixel> band{data_->pixels.view().data, 1, pixels_within(data_->host_pixels, limit)};
+  std::vector<int32_t> group = shuffled(data_->count, config_.seed, static_cast<uint32_t>(last));
+  group.resize(static_cast<size_t>(std::min(group_images(), data_->count)));
+  LatticeSource::Error sum;
+  with_lattices(group, limit, [&](std::vector<int32_t> some) {
+    const bool one_structure = config_.model.latent == 0;
+    some.resize(std::min(some.size(), one_structure ? slices : slices_of_a_bin));
+    const LatticeSource::Error error =
+        lattice_->measure_error(band, one_structure ? std::vector<float>{} : group_latents(some),
+                                static_cast<int>(some.size()), config_.seed);
+    sum.difference += error.difference;
+    sum.exact += error.exact;
+  });
+  return sum.relative();
 }
 
 std::vector<float> Trainer::group_latents(const std::vector<int32_t>& images) {

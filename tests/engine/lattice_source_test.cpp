@@ -71,7 +71,7 @@ TEST_CASE(
   ExactSource exact(trained.trainer->model());
   LatticeSource lattice(trained.trainer->model());
   lattice.refresh({}, side / 2.0);
-  const double error = lattice.measure_error(trained.data.pixels.view(), {}, 20, 1);
+  const double error = lattice.measure_error(trained.data.pixels.view(), {}, 20, 1).relative();
   const Poses a = search(*device, config, trained.data, exact, exact),
               b = search(*device, config, trained.data, lattice, exact);
   const double angle_step = grid_step_degrees(config.base_level + config.subdivisions),

@@ -169,7 +169,7 @@ TEST_CASE(
     LatticeSource source(model);
     source.refresh({}, side / 2.0);
     CHECK(source.shared());
-    errors[smooth] = source.measure_error(pixels.view(), {}, 20, 1);
+    errors[smooth] = source.measure_error(pixels.view(), {}, 20, 1).relative();
   }
   MESSAGE("smooth " << errors[true] << ", untrained " << errors[false]);
   CHECK(errors[true] < 0.01);
