@@ -4,6 +4,7 @@
 
 #include "engine/analyze/align.h"
 #include "engine/geometry/rotation.h"
+#include "engine/train/health.h"
 #include "tests/engine/small_runs.h"
 
 using namespace recon;
@@ -71,6 +72,15 @@ TEST_CASE("Race: of two starts that agree the better goes on, though another has
   CHECK(race.agreed());
   CHECK(race.pair == std::vector<int>{0, 2});
   CHECK(race.winner() == 2);
+}
+
+TEST_CASE("Health: random starts of which no two agree are told, others and a single one are not") {
+  Race race{.losses = {0.95, 0.90}, .pair = {0, 1}, .agreement = 0.3};
+  REQUIRE(judge_race(race));
+  CHECK(judge_race(race)->text.find("no two of 2 random starts agree") != std::string::npos);
+  race.agreement = 0.9;
+  CHECK_FALSE(judge_race(race));
+  CHECK_FALSE(judge_race({.losses = {0.9}}));
 }
 
 TEST_CASE("Trainer: while poses turn the search waits at its band and its rate, and the run is longer by as much") {
