@@ -130,7 +130,8 @@ class Monitor(unittest.TestCase):
         for one in objects:
             for key in one:
                 self.assertIn(f"`{key}`", readme)
-        self.assertEqual({one["event"] for one in objects if "event" in one}, {"start", "epoch", "race", "finished"})
+        self.assertEqual({one["event"] for one in objects if "event" in one},
+                         {"start", "epoch", "race", "warning", "finished"})  # two starts of one epoch do not agree
         for path in run.rglob("*"):
             if path.is_file() and path.parent.name != "checkpoints":
                 self.assertIn(path.relative_to(run).as_posix(), readme)
