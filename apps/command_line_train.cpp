@@ -105,6 +105,8 @@ void add_search(CLI::App& app, TrainOptions& o) {
       "random starts at most, one after the other: as soon as two agree on the orientations, the better of them goes "
       "on")
       ->check(within(1, 1000));
+  add(app, "--race-images N", s.race_images, "images, evenly spread, that they start on; 0: all")
+      ->check(within(0, 1e9));
   add(app, "--race-epochs N", s.race_epochs, "search epochs of a start, at least; 0: by the number of images")
       ->check(within(0, 1e6));
   add(app, "--settled DEG", s.settled_degrees,

@@ -116,7 +116,9 @@ void restore_model(const io::Checkpoint& checkpoint, const std::string& file, Mo
   weights.average_steps = steps[1];
   parameters.restore(weights);
   Model::Table& table = model.table();
-  if (table.values.empty()) return;
+  const io::Tensor* rows = checkpoint.find("latents.steps");
+  const bool of_a_part = rows && rows->shape.at(0) < table.steps.size();
+  if (table.values.empty() || of_a_part) return;
   table.values.upload(values_of<float>(checkpoint, "latents.values", file, table.values.size()));
   table.first_moments.upload(values_of<float>(checkpoint, "latents.first_moments", file, table.values.size()));
   table.second_moments.upload(values_of<float>(checkpoint, "latents.second_moments", file, table.values.size()));

@@ -28,7 +28,8 @@ io::Checkpoint to_checkpoint(const SavedState& state, Trainer& trainer);
 
 /// The part of a checkpoint that needs no model. Throws io::InputError (65) naming what is missing.
 SavedState saved_state(const io::Checkpoint& checkpoint, const std::string& file);
-/// Loads weights, moments and latent table into a model of the same shape.
+/// Loads weights, moments and latent table into a model of the same shape. The table of a race on a part of the images
+/// stays out: it has not begun.
 void restore_model(const io::Checkpoint& checkpoint, const std::string& file, Model& model);
 /// Loads the noise model's weights.
 void restore_noise(const io::Checkpoint& checkpoint, const std::string& file, Trainer& trainer);

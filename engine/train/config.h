@@ -60,13 +60,14 @@ struct TrainConfig {
   /// that stands at the wrong end of the latent, comes back by neither alone.
   int joint_search_epochs = 0;
   int joint_bins = 5;   ///< bins of z in those
-  int starts = 1;       ///< random starts (seeds one after the other) that race; the one of lowest loss goes on
+  int starts = 1;       ///< random starts at most (seeds one after the other): they race until two agree (race.h)
   int race_epochs = 0;  ///< search epochs of the race; 0: by the number of images
   /// Where a race would end: while half of the images still turn by more than this from one epoch to the next, degrees,
   /// the schedule waits, at most `settle_epochs` epochs in all. Each makes the search and the run an epoch longer. 0:
   /// never waits.
   double settled_degrees = 0;
   int settle_epochs = 0;
+  int race_images = 0;  ///< of the images, evenly spread, that they race on; 0: all. A table of latents has to wait
   uint64_t seed = 0;
 };
 

@@ -39,8 +39,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(TrainConfig, model, poses, epoch
                                                 kl_warmup_epochs, noise, train_band, search, source, random_pose_epochs,
                                                 search_epochs, search_every, polish_rounds, pose_steps, drawn_poses,
                                                 macro_batch, band_start, band_hold_epochs, band_epochs, lattice_bins,
-                                                joint_search_epochs, joint_bins, starts, race_epochs, settled_degrees,
-                                                settle_epochs, seed)
+                                                joint_search_epochs, joint_bins, starts, race_images, race_epochs,
+                                                settled_degrees, settle_epochs, seed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PreparationConfig, window, window_inner, window_outer, invert, ctf,
                                                 band, half_precision)
 

@@ -57,13 +57,19 @@ MemoryPlan plan_placed(Device& device, PlannedImages images, const std::vector<T
     if (counting) rehearse(trainer);
     plan.peak = std::max(plan.peak, counting ? d.bytes_peak() : d.bytes_in_use() - before);
   };
+  const auto take_part = [&](int64_t count, const TrainConfig& stage) {
+    images.count = count;
+    Dataset part = untouched_dataset(d, images, data.images.empty() ? Placement::host : placement);
+    part.halves = data.halves;
+    take(part, stage);
+  };
+  const int64_t all = images.count;
   for (const TrainConfig& stage : stages) take(data, stage);
-  if (images.half_maps) {
-    images.count = (images.count + 1) / 2;
-    Dataset half = untouched_dataset(d, images, data.images.empty() ? Placement::host : placement);
-    half.halves = data.halves;
-    take(half, stages.back());
-  }
+  const TrainConfig& first = stages.front();
+  if (first.poses == PoseMode::search && first.starts > 1 && first.race_images > 0 && first.race_images < all)
+    take_part(first.race_images, first);
+  if (images.half_maps) take_part((all + 1) / 2, stages.back());
+  images.count = all;
   if (placement == Placement::host) plan.host = plan.images;
   if (counting && placement == Placement::host)  // ImageWindow's two turns
     for (const TrainConfig& stage : stages) {

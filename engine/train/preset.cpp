@@ -17,6 +17,7 @@ TrainConfig preset_config(Preset preset, int side) {
   if (preset == Preset::paper) return config;
   config.learning_rate = 1e-3;
   config.starts = 6;
+  config.race_images = 10000;
   config.settled_degrees = 5;
   config.settle_epochs = 8;
   config.search.base_level = 2;

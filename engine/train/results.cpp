@@ -123,6 +123,8 @@ void write_summary(const ResultContext& c, const Trainer& trainer) {
 
 void write_run_report(const ResultContext& c, const Trainer& trainer, const std::vector<float>& z, bool ended) {
   const auto latent = static_cast<size_t>(trainer.config().model.latent);
+  // A random start on a part of the images: the others have no poses yet.
+  const bool racing = trainer.config().poses == PoseMode::search && trainer.data().count < c.state.images;
   std::vector<float> so_far;
   if (!std::filesystem::exists(c.folder.volumes_path() + "/volumes.png")) {
     std::vector<double> mean(latent, 0);
@@ -133,7 +135,7 @@ void write_run_report(const ResultContext& c, const Trainer& trainer, const std:
                                               .analysis = "",
                                               .truth = "",
                                               .particles = &c.particles,
-                                              .matrices = c.state.matrices,
+                                              .matrices = racing ? std::vector<float>{} : c.state.matrices,
                                               .shifts = c.state.shifts,
                                               .z = z,
                                               .so_far = so_far,

@@ -10,9 +10,9 @@
 #include "engine/train/results.h"
 #include "engine/train/run_status.h"
 #include "engine/train/stages.h"
+#include "engine/train/subset.h"
 #include "io/error.h"
 #include "io/strict_json.h"
-#include "kernels/table/table.h"
 
 namespace recon {
 namespace {
@@ -22,39 +22,6 @@ constexpr double between_reports_seconds = 0.2;
 constexpr double between_status_seconds = 10;
 /// report.html is renewed at an epoch's end, but not more often, and for a fiftieth of the time at most.
 constexpr double between_pages_seconds = 30, page_share = 50;
-
-Dataset subset(Device& device, const Dataset& data, const std::vector<int32_t>& images) {
-  Dataset out;
-  out.side = data.side;
-  out.pixel_size_angstrom = data.pixel_size_angstrom;
-  out.count = static_cast<int64_t>(images.size());
-  out.host_pixels = data.host_pixels;
-  out.scale = data.scale;
-  out.pixels = Buffer<Pixel>(device, data.host_pixels);
-  if (data.images.empty()) {
-    out.halves = data.halves;
-    out.host_images = data.host_images;
-    out.stored_rows = images;
-  } else {
-    out.images = Buffer<float>(device, out.count, data.pixel_count());
-    const Buffer<int32_t> rows(device, images);
-    gather_rows(device, GatherRows{.from = data.images.view(), .rows = rows.view(), .to = out.images.view()});
-  }
-  if (!data.ctf.empty()) {
-    const auto all = data.ctf.download();
-    std::vector<CtfParameters> some;
-    for (const int32_t i : images) some.push_back(all[static_cast<size_t>(i)]);
-    out.ctf = Buffer<CtfParameters>(device, some);
-  }
-  return out;
-}
-
-std::vector<int32_t> half_set(const io::ParticleTable& particles, int half) {
-  std::vector<int32_t> out;
-  for (int32_t i = 0; i < particles.size(); ++i)
-    if ((particles.has_half_sets ? particles.half_set[static_cast<size_t>(i)] : 1 + i % 2) == half) out.push_back(i);
-  return out;
-}
 
 class Run {
  public:
@@ -127,31 +94,19 @@ class Run {
     state_.shifts.assign(static_cast<size_t>(2 * data_.count), 0.0f);
   }
 
-  /// Poses of the stage's images, in its own order.
-  static std::vector<float> rows_of(const std::vector<float>& all, const std::vector<int32_t>& images, size_t width) {
-    std::vector<float> out;
-    for (const int32_t i : images)
-      out.insert(out.end(), all.begin() + static_cast<int64_t>(i * width),
-                 all.begin() + static_cast<int64_t>((i + 1) * width));
-    return out;
-  }
-
   bool run_stage() {
     PlannedStage& stage = stages_[static_cast<size_t>(state_.stage)];
     take_winner(stage);
     if (found_) stage.config = state_.config;
     state_.config = stage.config;
-    Dataset half;
-    const std::vector<int32_t> members = stage.half > 0 ? half_set(particles_, stage.half) : std::vector<int32_t>{};
-    if (stage.half > 0) half = subset(device_, data_, members);
+    members_ =
+        stage.half > 0 ? half_set(particles_, stage.half) : spread_images(data_.count, stage.images(data_.count));
+    const bool whole = static_cast<int64_t>(members_.size()) == data_.count;
+    const Dataset part = whole ? Dataset{} : subset(device_, data_, members_);
     if (stage.race && !found_) no_poses();
-    const Dataset& data = stage.half > 0 ? half : data_;
-    Trainer trainer(device_, data, stage.config);
+    Trainer trainer(device_, whole ? data_ : part, stage.config);
     state_.config = trainer.config();
-    if (stage.half > 0)
-      trainer.set_poses(rows_of(state_.matrices, members, 9), rows_of(state_.shifts, members, 2));
-    else
-      trainer.set_poses(state_.matrices, state_.shifts);
+    trainer.set_poses(rows_of(state_.matrices, members_, 9), rows_of(state_.shifts, members_, 2));
     const bool resumed = found_ && !taken_;
     if (found_) {
       restore_model(found_->checkpoint, found_->path, trainer.model());
@@ -177,9 +132,10 @@ class Run {
     Race& race = state_.race;
     const int start = static_cast<int>(race.losses.size());
     race.losses.push_back(trainer.report().loss);
-    for (int earlier = 0; earlier < start; ++earlier)
-      race.compare(earlier, start, saved_state(io::read_checkpoint(race_file(earlier)), race_file(earlier)).matrices,
-                   state_.matrices);
+    for (int earlier = 0; earlier < start; ++earlier) {
+      const SavedState other = saved_state(io::read_checkpoint(race_file(earlier)), race_file(earlier));
+      race.compare(earlier, start, rows_of(other.matrices, members_, 9), rows_of(state_.matrices, members_, 9));
+    }
     io::write_checkpoint(race_file(start), to_checkpoint(state_, trainer));
   }
 
@@ -220,7 +176,7 @@ class Run {
         for (const Warning& warning : watch.epoch_ended(trainer)) warn(warning);
       tell(trainer, stage);
       last_told = Clock::now();
-      if (saved) save(trainer, stage);
+      if (saved) save(trainer);
       if (saved) last_checkpoint = Clock::now();
       if (trainer.epoch_finished()) renew_report(trainer);
       if (stop && !trainer.finished() && trainer.epoch() < stage.epochs()) {
@@ -234,14 +190,12 @@ class Run {
     return true;
   }
 
-  void save(Trainer& trainer, const PlannedStage& stage) {
+  void save(Trainer& trainer) {
     state_.progress = trainer.progress();
     state_.elapsed_seconds += seconds_since(started_);
     started_ = Clock::now();
-    if (stage.half == 0) {
-      state_.matrices = trainer.matrices();
-      state_.shifts = trainer.shifts();
-    }
+    put_rows(state_.matrices, members_, 9, trainer.matrices());
+    put_rows(state_.shifts, members_, 2, trainer.shifts());
     folder_.save_checkpoint(state_.epochs_before + trainer.epoch(), state_.progress.cursor,
                             to_checkpoint(state_, trainer));
   }
@@ -361,6 +315,7 @@ class Run {
   io::ParticleTable particles_;
   Dataset data_;
   SavedState state_;
+  std::vector<int32_t> members_;  ///< images of the stage at hand
   std::optional<io::FoundCheckpoint> found_;
   std::vector<Warning> warnings_;
   Pace pace_;

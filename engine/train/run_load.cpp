@@ -104,7 +104,8 @@ LoadedRun load_run(Device& device, const std::string& path) {
   run.model = std::make_unique<Model>(device, run.stage.model, encoder ? encoder->shape.at(1) : 1, run.images);
   restore_model(found->checkpoint, found->path, *run.model);
   run.model->parameters().swap_average();
-  if (const io::Tensor* z = found->checkpoint.find("latents.values")) {
+  const io::Tensor* z = found->checkpoint.find("latents.values");
+  if (z && z->shape.at(0) == run.images) {
     run.z = io::tensor_values<float>(*z);
   } else if (const std::string file = folder.file("z.npy");
              run.stage.model.latent > 0 && std::filesystem::exists(file)) {

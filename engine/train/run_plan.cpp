@@ -164,8 +164,6 @@ StageTimes time_stage(Device& device, const io::ParticleTable& particles, const 
   return times;
 }
 
-int64_t trained_on(const PlannedStage& stage, int64_t images) { return stage.half > 0 ? (images + 1) / 2 : images; }
-
 }  // namespace
 
 TimePlan plan_time(Device& device, const io::ParticleTable& particles, const RunConfig& config) {
@@ -187,7 +185,7 @@ TimePlan plan_time(Device& device, const io::ParticleTable& particles, const Run
     // A stage after races goes on where the best of them stands.
     const bool first = !stage.race && full == 0 && stage.half == 0;
     const StageTimes& t = times[stage.half > 0 ? times.size() - 1 : full];
-    const double images = static_cast<double>(trained_on(stage, particles.size()));
+    const double images = static_cast<double>(stage.images(particles.size()));
     for (int epoch = first ? races : 0; epoch < stage.epochs(); ++epoch) {
       // Half maps keep the poses, whatever the configured stage does.
       const size_t at = stage.half > 0 ? t.an_image.size() - 1 : static_cast<size_t>(epoch);

@@ -21,10 +21,23 @@ int PlannedStage::epochs() const {
   return race ? std::min(config.epochs, config.random_pose_epochs + config.race_epochs) : config.epochs;
 }
 
+int64_t PlannedStage::images(int64_t all) const {
+  if (half > 0) return (all + 1) / 2;
+  return race && config.race_images > 0 ? std::min<int64_t>(all, config.race_images) : all;
+}
+
 std::vector<PlannedStage> plan_stages(const RunConfig& config, int64_t images) {
   std::vector<PlannedStage> stages;
   TrainConfig first = config.stages.front();
-  first.race_epochs = race_epochs(first, images);
+  const int64_t some = first.race_images > 0 ? std::min<int64_t>(images, first.race_images) : images;
+  first.race_epochs = race_epochs(first, some);
+  // After a race on a part of the images the others have neither pose nor row in a latent table: the next epoch has to
+  // search, and the table must not have begun.
+  const int next = first.random_pose_epochs + first.race_epochs;
+  const bool early_table =
+      first.model.source == LatentSource::table && (config.latents || first.latent_start_epoch <= next);
+  if (next >= first.epochs || Trainer::stage_of(first, next) != Trainer::Stage::search || early_table)
+    first.race_images = 0;
   for (int start = 0; first.poses == PoseMode::search && first.starts > 1 && start < first.starts; ++start) {
     PlannedStage race{.config = first, .race = true};
     race.config.seed = race.config.model.seed = first.seed + static_cast<uint64_t>(start);
@@ -67,8 +80,7 @@ double Pace::of_stages_after(const std::vector<PlannedStage>& stages, size_t cur
     if (stages[i].race && i > 1) continue;
     // The stage after a race goes on where the best start stands.
     const int first = stages[i - 1].race && !stages[i].race ? stages[i - 1].epochs() : 0;
-    sum += seconds(stages[i].config, first, stages[i].epochs(),
-                   static_cast<double>(images) / (stages[i].half > 0 ? 2 : 1));
+    sum += seconds(stages[i].config, first, stages[i].epochs(), static_cast<double>(stages[i].images(images)));
   }
   return sum;
 }

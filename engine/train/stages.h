@@ -15,6 +15,8 @@ struct PlannedStage {
   bool last_full = false;  ///< the stage whose model is the run's result
   /// After which the stage ends. Grows while the configuration does (TrainConfig::settled_degrees).
   int epochs() const;
+  /// Of `all` images, those that it trains on; half sets of a file may be a little larger or smaller.
+  int64_t images(int64_t all) const;
 };
 
 /// The stages of a run on so many images, in order.

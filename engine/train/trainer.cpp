@@ -232,7 +232,11 @@ void Trainer::wait_for_poses() {
   ++config_.race_epochs;
   ++config_.band_hold_epochs;
   if (config_.search_epochs > 0) ++config_.search_epochs;
-  if (config_.latent_start_epoch > epoch_) ++config_.latent_start_epoch;
+  if (config_.latent_start_epoch > epoch_) {
+    // A latent table need not wait longer than for one more search, of images that did not race.
+    const int next = config_.random_pose_epochs + config_.race_epochs;
+    config_.latent_start_epoch = std::max(config_.latent_start_epoch, next + 1);
+  }
 }
 
 void Trainer::random_poses(const std::vector<int32_t>& images) {

@@ -199,9 +199,8 @@ std::optional<double> Trainer::lattice_error() {
   with_lattices(group, limit, [&](std::vector<int32_t> some) {
     const bool one_structure = config_.model.latent == 0;
     some.resize(std::min(some.size(), one_structure ? slices : slices_of_a_bin));
-    const LatticeSource::Error error =
-        lattice_->measure_error(band, one_structure ? std::vector<float>{} : group_latents(some),
-                                static_cast<int>(some.size()), config_.seed);
+    const LatticeSource::Error error = lattice_->measure_error(
+        band, one_structure ? std::vector<float>{} : group_latents(some), static_cast<int>(some.size()), config_.seed);
     sum.difference += error.difference;
     sum.exact += error.exact;
   });

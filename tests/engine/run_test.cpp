@@ -61,14 +61,14 @@ RunOutcome run(Device& device, const RunConfig& config, const std::string& path,
 
 /// Everything that a finished run's result rests on.
 struct Outcome {
-  std::vector<float> weights, first_moments, matrices, shifts;
+  std::vector<float> weights, first_moments, matrices, shifts, z;
   bool operator==(const Outcome&) const = default;
 };
 
 Outcome outcome_of(Device& device, const std::string& path) {
   const LoadedRun run = load_run(device, path);
   const Parameters::State state = run.model->parameters().state();
-  return {state.values, state.first_moments, run.matrices, run.shifts};
+  return {state.values, state.first_moments, run.matrices, run.shifts, run.z};
 }
 
 nlohmann::json summary_of(const std::string& path) {
@@ -152,6 +152,31 @@ TEST_CASE("Run: of random starts that do not agree the one of lowest loss goes o
   alone.stages.front().seed = alone.stages.front().model.seed = stage.seed + lowest;
   run(*device, alone, data / "alone");
   CHECK(outcome_of(*device, data / "race") == outcome_of(*device, data / "alone"));
+}
+
+TEST_CASE("Run: starts on a part of the images go on with all of them, resumed or not") {
+  const auto device = Device::cpu(2);
+  const DataSet data(*device);
+  RunConfig config = config_for(data);
+  TrainConfig& stage = config.stages.front();
+  stage.starts = 2, stage.race_epochs = 1, stage.race_images = images / 2;
+  stage.latent_start_epoch = 3, stage.epochs = 4;
+  for (const LatentSource source : {LatentSource::none, LatentSource::table}) {
+    stage.model.source = source, stage.model.latent = source == LatentSource::none ? 0 : 1;
+    const std::string path = data / ("part" + std::to_string(stage.model.latent)), stopped = path + "-stopped";
+    CHECK(run(*device, config, path) == RunOutcome::finished);
+    const Outcome wanted = outcome_of(*device, path);
+    for (size_t i = 0; i < wanted.matrices.size(); i += 9) CHECK_FALSE(wanted.matrices[i] == 1);  // all were searched
+    constexpr int64_t start = 2 * 2;  // two epochs of two groups, of 8 and of 4 images
+    for (const int64_t stop : {int64_t{1}, start, 2 * start + 1}) {
+      std::filesystem::remove_all(stopped);
+      CHECK(run(*device, config, stopped, stop) == RunOutcome::stopped);
+      const bool has_latents = stop > 2 * start && source == LatentSource::table;
+      CHECK(load_run(*device, stopped).z.empty() == !has_latents);
+      CHECK(run(*device, config, stopped) == RunOutcome::finished);
+      CHECK(outcome_of(*device, stopped) == wanted);
+    }
+  }
 }
 
 TEST_CASE("Run: one that is stopped within the race of its starts and resumed ends with the bits of an untouched one") {
