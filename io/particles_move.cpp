@@ -19,19 +19,19 @@ std::string decimal(double value) {
 void set_where_present(StarDocument& document, const char* label, const std::string& value) {
   for (StarBlock& block : document.blocks())
     for (StarLoop& loop : block.loops)
-      if (loop.column(label) >= 0)
-        loop.set_column(label, std::vector<std::string>(static_cast<size_t>(loop.rows()), value));
+      if (loop.column(label) >= 0) loop.set_column(label, [value](int64_t, std::string_view) { return value; });
 }
 
 /// RELION 3.0 gives the pixel size as detector pixel (um) over magnification.
 void set_magnification(StarDocument& document, double pixel_size_angstrom) {
   const ParticlePlace place = find_particle_table(document);
   StarLoop& loop = document.blocks()[place.block].loops[place.loop];
-  const auto detector = particle_column(document, "_rlnDetectorPixelSize");
+  auto detector = particle_column(document, "_rlnDetectorPixelSize");
   if (!detector || loop.column("_rlnMagnification") < 0) return;
-  std::vector<std::string> cells;
-  for (const double size : *detector) cells.push_back(decimal(size * 1e4 / pixel_size_angstrom));
-  loop.set_column("_rlnMagnification", std::move(cells));
+  const auto sizes = std::make_shared<const std::vector<double>>(std::move(*detector));
+  loop.set_column("_rlnMagnification", [sizes, pixel_size_angstrom](int64_t row, std::string_view) {
+    return decimal((*sizes)[static_cast<size_t>(row)] * 1e4 / pixel_size_angstrom);
+  });
 }
 
 /// Columns that set_star_version writes itself.
@@ -86,12 +86,12 @@ void set_pixel_size(ParticleTable& table, double pixel_size_angstrom) {
 void move_particles(ParticleTable& table, const std::string& stack, int side, double pixel_size_angstrom) {
   const double factor = table.pixel_size_angstrom / pixel_size_angstrom;
   for (auto& shift : table.shift_px)
-    for (double& component : shift) component *= factor;
+    for (float& component : shift) component = static_cast<float>(component * factor);
   table.files = {stack};
   table.stacks.reset();
   std::vector<int64_t> numbers;
   for (int64_t i = 0; i < table.size(); ++i) {
-    table.images[static_cast<size_t>(i)] = {0, i};
+    table.images[static_cast<size_t>(i)] = {0, static_cast<int32_t>(i)};
     numbers.push_back(i);
   }
   table.side = side;
