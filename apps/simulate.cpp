@@ -105,7 +105,7 @@ std::vector<ImageTruth> make_truths(const SimulateOptions& options, const Scene&
   with_ctf = options.random_ctf;
   if (options.poses.empty()) return draw_truths(truth);
 
-  const auto table = io::load_particles(options.poses, {.metadata_only = true});
+  const auto table = io::load_particles(options.poses, {.passthrough = options.passthrough, .metadata_only = true});
   print_warnings(table.warnings, options.common.json);
   if (!table.has_poses)
     throw io::InputError({.file = options.poses,

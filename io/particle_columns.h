@@ -55,6 +55,8 @@ class ParticleColumns {
   const StarLoop* optics() const { return optics_; }
   bool has(std::string_view label) const { return particles_->column(label) >= 0 || optics_column(label) >= 0; }
   int optics_column(std::string_view label) const { return optics_ ? optics_->column(label) : -1; }
+  /// Optics row of every particle, after read_rows; empty if there is no optics table.
+  const std::vector<uint32_t>& optics_row() const { return optics_row_; }
   /// Calls visit(row, cell) for a column of the optics table and the rows that some particle uses.
   void for_each_used_optics_row(std::string_view label,
                                 const std::function<void(int64_t row, std::string_view cell)>& visit) const;

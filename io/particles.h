@@ -135,7 +135,8 @@ void set_pixel_size(ParticleTable& table, double pixel_size_angstrom);
 void move_particles(ParticleTable& table, const std::string& stack, int side, double pixel_size_angstrom);
 
 /// Puts a table into the form of RELION 3.0 (one table) or of 3.1 and later (with an optics table), from what is known
-/// of the particles; other columns of its particle table are kept as they are, of its optics table dropped.
+/// of the particles. A table of that form stays as it is; else the other columns of its particle table are kept as
+/// they are, and those of its optics table become columns of the particle table. Its other blocks are dropped.
 enum class StarVersion { v3_0, v3_1 };
 void set_star_version(ParticleTable& table, StarVersion version);
 

@@ -52,19 +52,37 @@ const std::unordered_set<std::string_view>& known_columns() {
   return names;
 }
 
-/// The columns of a particle table that are not among those.
-std::vector<std::pair<std::string, std::vector<std::string>>> other_columns(const StarLoop& loop) {
-  std::vector<std::pair<std::string, std::vector<std::string>>> columns;
+using OtherColumns = std::vector<std::pair<std::string, StarCells>>;
+
+/// The columns of a document's particle table that are not among those, and then of its optics table.
+OtherColumns other_columns(const StarDocument& document) {
+  ParticleColumns columns(document);
+  columns.read_rows({}, {}, {});
+  const StarLoop& loop = columns.particles();
+  OtherColumns others;
+  std::vector<std::shared_ptr<std::vector<std::string>>> values;
   std::vector<size_t> places;
-  for (size_t i = 0; i < loop.labels().size(); ++i)
-    if (!known_columns().contains(loop.labels()[i])) {
-      columns.emplace_back(loop.labels()[i], std::vector<std::string>{});
-      places.push_back(i);
-    }
+  for (size_t i = 0; i < loop.labels().size(); ++i) {
+    if (known_columns().contains(loop.labels()[i])) continue;
+    const auto cells = values.emplace_back(std::make_shared<std::vector<std::string>>());
+    places.push_back(i);
+    others.emplace_back(loop.labels()[i],
+                        [cells](int64_t row, std::string_view) { return (*cells)[static_cast<size_t>(row)]; });
+  }
   loop.for_each_row([&](int64_t, auto cells) {
-    for (size_t i = 0; i < places.size(); ++i) columns[i].second.emplace_back(cells[places[i]]);
+    for (size_t i = 0; i < places.size(); ++i) values[i]->emplace_back(cells[places[i]]);
   });
-  return columns;
+  if (!columns.optics()) return others;
+  const auto group = std::make_shared<const std::vector<uint32_t>>(columns.optics_row());
+  for (const std::string& label : columns.optics()->labels()) {
+    if (known_columns().contains(label) || loop.column(label) >= 0) continue;
+    const auto cells = std::make_shared<std::vector<std::string>>(static_cast<size_t>(columns.optics()->rows()));
+    columns.for_each_used_optics_row(
+        label, [&](int64_t row, std::string_view cell) { (*cells)[static_cast<size_t>(row)] = cell; });
+    others.emplace_back(
+        label, [cells, group](int64_t row, std::string_view) { return (*cells)[(*group)[static_cast<size_t>(row)]]; });
+  }
+  return others;
 }
 
 }  // namespace
@@ -112,16 +130,17 @@ void move_particles(ParticleTable& table, const std::string& stack, int side, do
 }
 
 void set_star_version(ParticleTable& table, StarVersion version) {
-  std::vector<std::pair<std::string, std::vector<std::string>>> others;
+  OtherColumns others;
   if (!table.source.empty()) {
-    const ParticlePlace place = find_particle_table(table.source);
-    others = other_columns(table.source.blocks()[place.block].loops[place.loop]);
+    if ((table.source.find("optics") != nullptr) == (version == StarVersion::v3_1)) return;
+    others = other_columns(table.source);
   }
   table.source = new_star_document(table, version);
   table.cs.reset();
   const ParticlePlace place = find_particle_table(table.source);
   StarLoop& loop = table.source.blocks()[place.block].loops[place.loop];
-  for (auto& [label, values] : others) loop.set_column(label, std::move(values));
+  for (auto& [label, cells] : others)
+    if (loop.column(label) < 0) loop.set_column(label, std::move(cells));
   table.poses_replaced = table.has_poses;  // the new document has none yet
   table.ctf_replaced = false;
 }
