@@ -131,7 +131,8 @@ std::vector<int64_t> cluster_labels(const SelectOptions& options, const RunParti
   }
   if (run.latent == 0) throw UsageError("--kmeans: there are no latents; give a run with --zdim, or --latents");
   if (*options.kmeans > run.particles.size()) throw UsageError("--kmeans: more clusters than images");
-  const Clusters clusters = kmeans(run.z, run.latent, *options.kmeans, options.seed);
+  ThreadPool threads;
+  const Clusters clusters = kmeans(threads, run.z, run.latent, *options.kmeans, options.seed);
   return {clusters.labels.begin(), clusters.labels.end()};
 }
 
