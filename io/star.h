@@ -78,7 +78,7 @@ class StarRows {
   /// The row's cells, valid until next(): as they stand in the file, and with quotes removed.
   std::span<const std::string_view> raw() const { return raw_; }
   std::span<const std::string_view> cells();
-  int64_t line() const { return lines_.line(); }
+  /// Where the row's line starts in the document.
   int64_t begin() const { return lines_.begin(); }
 
  private:
