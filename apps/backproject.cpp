@@ -70,7 +70,7 @@ int run_backproject(const BackprojectCommand& given) {
   const auto device = open_device(options.common);
   const auto particles = with_poses(options);
   io::create_folders(options.output);
-  const Dataset data = prepare(*device, particles, options.preparation);
+  const Dataset data = prepare(*device, particles, options.preparation, throw_if_stopped);
   BackprojectResult maps = reconstruct_from(*device, particles, data, options);
   const auto write = [&](const char* name, std::vector<float>& map) {
     for (float& v : map) v /= std::abs(data.scale);  // grey values of the images

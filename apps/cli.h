@@ -146,9 +146,12 @@ inline void add_optics(CLI::App& app, io::LoadOptions& load) {
   add(app, "--amplitude-contrast W", load.amplitude_contrast, "amplitude contrast, 0 to 1 (overrules)")
       ->check(within(0, 1));
 }
-inline void add_particle_files(CLI::App& app, io::LoadOptions& load) {
-  add(app, "--passthrough FILE", load.passthrough, "a .cs file whose fields are joined to PARTICLES by uid; repeatable")
+inline CLI::Option* add_passthrough(CLI::App& app, std::vector<std::string>& files, const std::string& to) {
+  return add(app, "--passthrough FILE", files, "a .cs file whose fields are joined to " + to + " by uid; repeatable")
       ->allow_extra_args(false);
+}
+inline void add_particle_files(CLI::App& app, io::LoadOptions& load) {
+  add_passthrough(app, load.passthrough, "PARTICLES");
   add(app, "--ind FILE", load.subset,
       "the images to use: .pkl or .npy, from 0; .txt, a line each from 1, as report.html saves them");
 }

@@ -28,6 +28,7 @@ void add_simulate(CommandLine& line) {
   add(*app, "--seed N", o->truth.seed, "of everything random");
   auto* poses = add(*app, "--poses FILE", o->poses, "project at the poses (and CTF) of this .star or .cs");
   poses->excludes("--shift-extent");
+  add_passthrough(*app, o->passthrough, "--poses")->needs(poses);
   auto* ctf =
       app->add_flag("--ctf", o->random_ctf, "draw a CTF for every image (defocus, astigmatism)")->excludes(poses);
   app->add_flag("--no-ctf", o->no_ctf, "leave out the CTF of --poses")->needs(poses);
@@ -147,6 +148,7 @@ void add_compare(CommandLine& line) {
         run_compare_poses);
     add(*app, "A.star", o->stars[0], "poses found, .star or .cs")->required();
     add(*app, "B.star", o->stars[1], "true poses of the same images")->required();
+    add_passthrough(*app, o->passthrough, "A.cs and B.cs");
     auto* maps =
         add(*app, "--maps A.mrc B.mrc", o->maps, "also the FSC of these, A moved by that alignment")->expected(2);
     app->add_flag("--refine", o->refine, "refine the alignment of the maps locally before their FSC")->needs(maps);

@@ -37,8 +37,7 @@ void add_select(CommandLine& line) {
       "these rows: .npy or .pkl, from 0; .txt, a line each from 1, as report.html saves them");
   app->add_flag("--invert-selection", o->invert, "keep the others");
   add(*app, "--latents FILE", o->latents, "latents .npy, [images, dimensions] [the run's]");
-  add(*app, "--passthrough FILE", o->load.passthrough, "a .cs file whose fields are joined by uid; repeatable")
-      ->allow_extra_args(false);
+  add_passthrough(*app, o->load.passthrough, "it");
   add_loading(*app, o->load);
   add_json(*app, o->json);
   app->footer(
@@ -116,8 +115,7 @@ void add_files(CommandLine& line) {
   auto [info, i] = line.command<FileOptions>(
       line.app, "info", "What a file or a run folder is: header, sizes, oddities", run_info, &FileOptions::json);
   add(*info, "FILE", i->file, ".mrc, .mrcs, .star, .cs, .npy, .pkl, .safetensors, or a run folder")->required();
-  add(*info, "--passthrough FILE", i->passthrough, "a .cs file whose fields are joined to FILE by uid; repeatable")
-      ->allow_extra_args(false);
+  add_passthrough(*info, i->passthrough, "FILE");
   add_json(*info, i->json);
   auto [validate, v] =
       line.command<FileOptions>(line.app, "validate", "Reads a file to its last byte and tells whether it can be used",
@@ -125,8 +123,7 @@ void add_files(CommandLine& line) {
   add(*validate, "FILE", v->file, ".mrc, .mrcs, .star or .cs (with its images), .npy, .pkl or .safetensors")
       ->required();
   add(*validate, "--datadir DIR", v->datadir, "folder that the image paths of a .star or .cs start from");
-  add(*validate, "--passthrough FILE", v->passthrough, "a .cs file whose fields are joined to FILE by uid; repeatable")
-      ->allow_extra_args(false);
+  add_passthrough(*validate, v->passthrough, "FILE");
   add_json(*validate, v->json);
   add_select(line);
   add_convert(line);

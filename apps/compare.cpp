@@ -71,8 +71,9 @@ std::vector<int64_t> matched_rows(const io::ParticleTable& a, const io::Particle
   return rows;
 }
 
-PoseErrors pose_errors(const std::string& found, const std::string& truth) {
-  const PosePairs pairs = read_poses(found, truth);
+PoseErrors pose_errors(const std::string& found, const std::string& truth,
+                       const std::vector<std::string>& passthrough = {}) {
+  const PosePairs pairs = read_poses(found, truth, passthrough);
   return align_poses(pairs.rotations, pairs.truth, pairs.shifts, pairs.true_shifts);
 }
 
@@ -146,11 +147,14 @@ std::vector<float> read_mask(const MaskOptions& options, int side) {
   return std::move(mask.data);
 }
 
-PosePairs read_poses(const std::string& found, const std::string& truth) {
+PosePairs read_poses(const std::string& found, const std::string& truth, const std::vector<std::string>& passthrough) {
+  if (!passthrough.empty() && !found.ends_with(".cs") && !truth.ends_with(".cs"))
+    throw UsageError("--passthrough is for a .cs file");
   io::ParticleTable tables[2];
   for (const int i : {0, 1}) {
     const std::string& path = i == 0 ? found : truth;
-    tables[i] = io::load_particles(path, {.metadata_only = true});
+    tables[i] = io::load_particles(
+        path, {.passthrough = path.ends_with(".cs") ? passthrough : std::vector<std::string>{}, .metadata_only = true});
     if (!tables[i].has_poses)
       throw io::InputError({.file = path, .field = "_rlnAngleRot", .problem = "the file has no poses"});
     if (tables[i].size() == 0) throw io::InputError({.file = path, .problem = "no particles"});
@@ -196,7 +200,7 @@ int run_compare_fsc(const CompareFscOptions& options) {
 
 int run_compare_poses(const ComparePosesOptions& options) {
   const auto device = open_device(options.common);
-  const PoseErrors errors = pose_errors(options.stars[0], options.stars[1]);
+  const PoseErrors errors = pose_errors(options.stars[0], options.stars[1], options.passthrough);
   Json result = poses_result(errors);
   if (!options.maps.empty()) {
     MapPair maps = read_maps(options.maps[0], options.maps[1]);

@@ -19,6 +19,8 @@ struct PosePairs {
   std::vector<double> shifts, true_shifts;
   std::vector<int64_t> true_rows;  ///< of the images, in the file of the truth
 };
-PosePairs read_poses(const std::string& found, const std::string& truth);
+/// `passthrough`: joined to the ones that are .cs files.
+PosePairs read_poses(const std::string& found, const std::string& truth,
+                     const std::vector<std::string>& passthrough = {});
 
 }  // namespace recon::apps

@@ -135,8 +135,9 @@ void put_parts_in_words(Json& time) {
 }
 
 size_t table_bytes(const io::ParticleTable& p) {
-  return p.images.size() * sizeof(io::ImageRef) + p.ctf.size() * sizeof(io::Ctf) + 24 * p.euler_deg.size() +
-         16 * p.shift_px.size() + 4 * p.half_set.size() + 44 * p.images.size();
+  return p.images.size() * sizeof(io::ImageRef) + p.ctf.size() * sizeof(io::Ctf) +
+         p.euler_deg.size() * sizeof(io::EulerDeg) + p.shift_px.size() * sizeof(io::ShiftPx) + 4 * p.half_set.size() +
+         44 * p.images.size();
 }
 
 }  // namespace

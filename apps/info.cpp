@@ -127,7 +127,7 @@ Json star_tables(const io::StarDocument& document) {
     if (!pairs.empty()) tables.push_back({{"block", io::printable(block.name)}, {"rows", 1}, {"labels", pairs}});
     for (const auto& loop : block.loops) {
       Json labels = Json::array();
-      for (const auto label : loop.labels()) labels.push_back(io::printable(label));
+      for (const std::string& label : loop.labels()) labels.push_back(io::printable(label));
       tables.push_back({{"block", io::printable(block.name)}, {"rows", loop.rows()}, {"labels", labels}});
     }
   }

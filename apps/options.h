@@ -28,6 +28,7 @@ struct SimulateOptions {
   std::optional<double> pixel_size_angstrom;
   PdbOptions pdb;
   std::string pdb_chain;
+  std::vector<std::string> passthrough;  ///< of a .cs in `poses`
 };
 int run_simulate(const SimulateOptions& options);
 
@@ -132,6 +133,7 @@ struct ComparePosesOptions {
   std::vector<std::string> maps;  ///< none, or two
   MaskOptions mask;
   bool refine = false;
+  std::vector<std::string> passthrough;  ///< of those that are .cs files
 };
 int run_compare_poses(const ComparePosesOptions& options);
 

@@ -131,7 +131,8 @@ std::vector<int64_t> cluster_labels(const SelectOptions& options, const RunParti
   }
   if (run.latent == 0) throw UsageError("--kmeans: there are no latents; give a run with --zdim, or --latents");
   if (*options.kmeans > run.particles.size()) throw UsageError("--kmeans: more clusters than images");
-  const Clusters clusters = kmeans(run.z, run.latent, *options.kmeans, options.seed);
+  ThreadPool threads;
+  const Clusters clusters = kmeans(threads, run.z, run.latent, *options.kmeans, options.seed);
   return {clusters.labels.begin(), clusters.labels.end()};
 }
 
@@ -189,8 +190,9 @@ int run_select(const SelectOptions& options) {
   std::error_code none;
   if (std::filesystem::equivalent(options.output, options.input, none))
     throw UsageError("-o: is the input itself; write to another file");
-  const RunParticles run = load_run_particles(options.input, options.load, options.latents);
+  RunParticles run = load_run_particles(options.input, options.load, options.latents);
   print_warnings(run.particles.warnings, options.json);
+  const int64_t count = run.particles.size();
   const std::vector<int64_t> rows = selected_rows(options, run);
   if (options.output.ends_with(".npy")) {
     io::write_npy(options.output, rows, {static_cast<int64_t>(rows.size())});
@@ -201,9 +203,9 @@ int run_select(const SelectOptions& options) {
       for (const int64_t row : rows) some.push_back(values[static_cast<size_t>(row)]);
       values = std::move(some);
     }
-    io::write_particles(options.output, io::take_particles(run.particles, rows), columns);
+    io::write_particles(options.output, io::take_particles(std::move(run.particles), rows), columns);
   }
-  print_result({{"selection", options.output}, {"particles", rows.size()}, {"of", run.particles.size()}}, options.json);
+  print_result({{"selection", options.output}, {"particles", rows.size()}, {"of", count}}, options.json);
   return io::ok;
 }
 

@@ -105,7 +105,7 @@ std::vector<ImageTruth> make_truths(const SimulateOptions& options, const Scene&
   with_ctf = options.random_ctf;
   if (options.poses.empty()) return draw_truths(truth);
 
-  const auto table = io::load_particles(options.poses, {.metadata_only = true});
+  const auto table = io::load_particles(options.poses, {.passthrough = options.passthrough, .metadata_only = true});
   print_warnings(table.warnings, options.common.json);
   if (!table.has_poses)
     throw io::InputError({.file = options.poses,
@@ -122,7 +122,7 @@ std::vector<ImageTruth> make_truths(const SimulateOptions& options, const Scene&
   for (size_t i = 0; i < truths.size(); ++i) {
     const auto& e = table.euler_deg[i];
     truths[i].rotation = euler_to_matrix({e[0], e[1], e[2]});
-    truths[i].shift_px = table.shift_px[i];
+    truths[i].shift_px = {table.shift_px[i][0], table.shift_px[i][1]};
     if (with_ctf) truths[i].ctf = ctf[i];
   }
   return truths;
@@ -167,14 +167,14 @@ Written write_images(const SimulateOptions& options, Device& device, const Scene
 
 void write_stars(const SimulateOptions& options, const Scene& scene, const std::vector<ImageTruth>& truths,
                  bool with_ctf) {
-  std::vector<std::array<double, 3>> euler;
-  std::vector<std::array<double, 2>> shifts;
+  std::vector<io::EulerDeg> euler;
+  std::vector<io::ShiftPx> shifts;
   std::vector<io::Ctf> ctf;
   std::vector<double> states;
   for (const ImageTruth& t : truths) {
     const EulerDegrees e = matrix_to_euler(t.rotation);
-    euler.push_back({e.rot, e.tilt, e.psi});
-    shifts.push_back(t.shift_px);
+    euler.push_back({float(e.rot), float(e.tilt), float(e.psi)});
+    shifts.push_back({float(t.shift_px[0]), float(t.shift_px[1])});
     states.push_back(t.state);
     if (with_ctf)
       ctf.push_back({.defocus_u_angstrom = t.ctf.defocus_u_angstrom,

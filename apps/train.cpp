@@ -200,7 +200,7 @@ int run_train(const TrainOptions& given) {
   }
   print_result(result, json);
   if (outcome != RunOutcome::stopped) return io::ok;
-  if (!json) display.note("stopped with a checkpoint: run the same command again to go on");
+  if (!json) display.note("stopped: run the same command again to go on");
   return io::stopped;
 }
 

@@ -50,7 +50,8 @@ Points read_text_points(const std::string& path, int width) {
 Points cluster_points(const VolumesOptions& options, const LoadedRun& run) {
   if (*options.kmeans > run.images)
     throw UsageError("--kmeans: more clusters than images (" + std::to_string(run.images) + ")");
-  const Clusters clusters = kmeans(image_latents(run), run.stage.model.latent, *options.kmeans, options.seed);
+  ThreadPool threads(options.common.threads);
+  const Clusters clusters = kmeans(threads, image_latents(run), run.stage.model.latent, *options.kmeans, options.seed);
   io::write_npy<int32_t>(options.output + "/labels.npy", clusters.labels, {run.images});
   Points points;
   for (const size_t image : clusters.representatives) points.push_back(image_latent(run, image));

@@ -20,6 +20,8 @@ std::string kind_of(mode_t mode) {
   return "of an unknown kind";
 }
 
+int64_t modified_ns_of(const struct stat& info) { return info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec; }
+
 void throw_short(const std::string& name, int64_t offset, size_t wanted, size_t got) {
   throw InputError({.file = name,
                     .where = "byte " + std::to_string(offset),
@@ -50,7 +52,15 @@ FileSource::FileSource(const std::string& path) : path_(path) {
                      no_input);
   }
   size_ = info.st_size;
-  modified_ns_ = info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec;
+  modified_ns_ = modified_ns_of(info);
+}
+
+void FileSource::check_unchanged() const {
+  struct stat info {};
+  if (::fstat(fd_, &info) == 0 && info.st_size == size_ && modified_ns_of(info) == modified_ns_) return;
+  throw InputError({.file = path_,
+                    .problem = "the file has changed since it was opened",
+                    .repair = "leave it as it is until this program has ended, and run the same command again"});
 }
 
 FileSource::~FileSource() { ::close(fd_); }

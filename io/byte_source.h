@@ -17,6 +17,8 @@ class ByteSource {
   virtual void read_at(int64_t offset, std::span<std::byte> out) const = 0;
   /// For messages.
   virtual const std::string& name() const = 0;
+  /// Throws InputError if the bytes have changed since the source was made.
+  virtual void check_unchanged() const {}
 };
 
 /// A regular file, read with pread, never mapped: a file that shrinks underway gives an error and not a signal.
@@ -30,6 +32,8 @@ class FileSource final : public ByteSource {
   int64_t size() const override { return size_; }
   void read_at(int64_t offset, std::span<std::byte> out) const override;
   const std::string& name() const override { return path_; }
+  /// By size and time of last change.
+  void check_unchanged() const override;
   /// Time of last change at opening, nanoseconds; with the size it tells whether a reopened file is the same.
   int64_t modified_ns() const { return modified_ns_; }
   /// Makes the kernel forget its cached pages, so that the next read asks the disk.
@@ -53,6 +57,22 @@ class MemorySource final : public ByteSource {
  private:
   std::span<const std::byte> bytes_;
   std::string name_;
+};
+
+/// Text that the source owns.
+class TextSource final : public ByteSource {
+ public:
+  TextSource(std::string text, std::string name)
+      : text_(std::move(text)), bytes_(std::as_bytes(std::span(text_)), std::move(name)) {}
+  TextSource(const TextSource&) = delete;
+  TextSource& operator=(const TextSource&) = delete;
+  int64_t size() const override { return bytes_.size(); }
+  void read_at(int64_t offset, std::span<std::byte> out) const override { bytes_.read_at(offset, out); }
+  const std::string& name() const override { return bytes_.name(); }
+
+ private:
+  std::string text_;
+  MemorySource bytes_;
 };
 
 /// The whole source as text. Throws like read_at.

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <unordered_map>
 
@@ -75,11 +76,11 @@ void load_names(const CsSource& cs, ParticleTable& table) {
     const double number = index->number(row);
     if (name.empty() || name.find('\0') != std::string_view::npos)
       cs.refuse(row, "blob/path", std::string(name), "not a path", "correct or remove the particle");
-    if (!(number >= 0 && number < 1e15))
+    if (!(number >= 0 && number < std::numeric_limits<int32_t>::max()))
       cs.refuse(row, "blob/idx", std::to_string(number), "not an image number from 0", "correct the number");
     const auto [found, fresh] = number_of.emplace(name, static_cast<uint32_t>(table.files.size()));
     if (fresh) table.files.emplace_back(name);
-    table.images.push_back({found->second, static_cast<int64_t>(number)});
+    table.images.push_back({found->second, static_cast<int32_t>(number)});
   }
 }
 
@@ -170,7 +171,7 @@ void load_cs_poses(const CsSource& cs, ParticleTable& table) {
         if (const double p = cs.finite(*group.posterior, row, k); p > most) most = p, best = &group, of = k;
     std::array<double, 3> pose;
     for (int64_t i = 0; i < 3; ++i) pose[static_cast<size_t>(i)] = cs.finite(*best->pose, row, 3 * of + i);
-    table.euler_deg.push_back(euler_of_matrix(matrix_of_cryosparc_pose(pose)));
+    table.euler_deg.push_back(narrow(euler_of_matrix(matrix_of_cryosparc_pose(pose))));
     const CsColumn* pixel = best->pixel ? best->pixel : blob;
     // Shifts are pixels of the images that were aligned, which may have been binned.
     const double size = pixel ? cs.finite(*pixel, row, pixel->components() > 1 ? of : 0) : table.pixel_size_angstrom;
@@ -178,8 +179,15 @@ void load_cs_poses(const CsSource& cs, ParticleTable& table) {
       cs.refuse(row, best->group + "/psize_A", std::to_string(size), "no pixel size to scale the shifts by",
                 "join the file that holds it with --passthrough, or give --apix");
     const double scale = size / table.pixel_size_angstrom;
-    table.shift_px.push_back(
-        {cs.finite(*best->shift, row, 2 * of) * scale, cs.finite(*best->shift, row, 2 * of + 1) * scale});
+    std::array<double, 2> shift;
+    for (int64_t i = 0; i < 2; ++i) {
+      double& component = shift[static_cast<size_t>(i)];
+      component = cs.finite(*best->shift, row, 2 * of + i) * scale;
+      if (!(std::abs(component) <= kMostShift))
+        cs.refuse(row, best->group + "/shift", std::to_string(component), "a shift lies between -1e6 and 1e6 pixels",
+                  "remove the particle");
+    }
+    table.shift_px.push_back(narrow(shift));
   }
   warn_of_odd_poses(table);
 }

@@ -54,8 +54,8 @@ void set_ctf(const ParticleTable& table, CsTable& out) {
   out.set_floats("ctf/scale", {}, of_ctf(table, [](const Ctf& c) { return c.scale; }));
 }
 
-void set_alignments(const ParticleTable& table, std::span<const std::array<double, 3>> euler_deg,
-                    std::span<const std::array<double, 2>> shift_px, CsTable& out) {
+void set_alignments(const ParticleTable& table, std::span<const EulerDeg> euler_deg, std::span<const ShiftPx> shift_px,
+                    CsTable& out) {
   if (euler_deg.size() != static_cast<size_t>(table.size()) || shift_px.size() != euler_deg.size())
     throw std::invalid_argument("one pose and one shift a particle are needed");
   std::vector<double> poses, shifts;
@@ -74,10 +74,8 @@ void set_alignments(const ParticleTable& table, std::span<const std::array<doubl
 
 }  // namespace
 
-void write_particles_cs(const std::string& path, const ParticleTable& table,
-                        std::span<const std::array<double, 3>> euler_deg,
-                        std::span<const std::array<double, 2>> shift_px,
-                        const std::vector<ExtraColumn>& extra_columns) {
+void write_particles_cs(const std::string& path, const ParticleTable& table, std::span<const EulerDeg> euler_deg,
+                        std::span<const ShiftPx> shift_px, const std::vector<ExtraColumn>& extra_columns) {
   CsTable out = table.cs ? *table.cs : CsTable(table.size());
   if (!table.cs) {
     set_images(table, out);

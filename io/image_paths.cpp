@@ -2,12 +2,15 @@
 
 #include <charconv>
 #include <filesystem>
+#include <limits>
 
 #include "io/error.h"
 #include "io/particle_columns.h"
 
 namespace recon::io {
 namespace {
+
+constexpr std::string_view kImageName = "_rlnImageName";
 
 bool exists(const std::string& path) {
   struct stat info {};
@@ -81,30 +84,33 @@ std::vector<std::string> resolve_image_paths(const std::vector<std::string>& wri
                      std::move(missing));
 }
 
-void load_image_names(const ParticleColumns& columns, ParticleTable& table) {
-  const StarLoop& loop = columns.particles();
-  constexpr std::string_view label = "_rlnImageName";
-  const int column = loop.column(label);
-  if (column < 0) columns.refuse_missing(label, "nothing says where the images are", "give a particle STAR file");
-  std::unordered_map<std::string_view, uint32_t> number_of;
-  std::string_view last_stack;
-  uint32_t last_file = 0;
-  table.images.reserve(static_cast<size_t>(loop.rows()));
-  loop.for_each_row([&](int64_t row, auto cells) {
-    const std::string_view name = cells[static_cast<size_t>(column)];
-    int64_t index = 0;
-    std::string_view stack;
-    if (!split_image_name(name, index, stack))
-      columns.refuse(loop, row, label, name, "not an image name", "write NUMBER@STACK.mrcs with a number from 1");
-    if (index < 1) columns.refuse(loop, row, label, name, "images are counted from 1", "correct the number before '@'");
-    if (table.files.empty() || stack != last_stack) {
-      const auto [found, fresh] = number_of.emplace(stack, static_cast<uint32_t>(table.files.size()));
-      if (fresh) table.files.emplace_back(stack);
-      last_stack = stack;
-      last_file = found->second;
+ImageNames::ImageNames(const ParticleColumns& columns, ParticleTable& table) : columns_(columns), table_(table) {
+  if (columns.particles().column(kImageName) < 0)
+    columns.refuse_missing(kImageName, "nothing says where the images are", "give a particle STAR file");
+  table.images.reserve(static_cast<size_t>(columns.particles().rows()));
+}
+
+void ImageNames::add(int64_t row, std::string_view name) {
+  const auto refuse = [&](const char* problem, const char* repair) {
+    columns_.refuse(columns_.particles(), row, kImageName, name, problem, repair);
+  };
+  int64_t index = 0;
+  std::string_view stack;
+  if (!split_image_name(name, index, stack))
+    refuse("not an image name", "write NUMBER@STACK.mrcs with a number from 1");
+  if (index < 1) refuse("images are counted from 1", "correct the number before '@'");
+  if (index > std::numeric_limits<int32_t>::max())
+    refuse("no stack holds so many images", "correct the number before '@'");
+  if (table_.files.empty() || stack != last_stack_) {
+    auto found = number_of_.find(stack);
+    if (found == number_of_.end()) {
+      found = number_of_.emplace(stack, static_cast<uint32_t>(table_.files.size())).first;
+      table_.files.emplace_back(stack);
     }
-    table.images.push_back({last_file, index - 1});
-  });
+    last_stack_ = stack;
+    last_file_ = found->second;
+  }
+  table_.images.push_back({last_file_, static_cast<int32_t>(index - 1)});
 }
 
 }  // namespace recon::io

@@ -48,38 +48,81 @@ ParticleColumns::ParticleColumns(const StarDocument& document) : file_(document.
     throw InputError(
         {.file = file_, .problem = "the particle table has no rows", .repair = "give a file with particles"});
   const StarBlock* optics = document.find("optics");
-  if (optics && !optics->loops.empty()) join_optics(*optics);
+  if (optics && !optics->loops.empty()) find_optics(*optics);
 }
 
-void ParticleColumns::join_optics(const StarBlock& block) {
+void ParticleColumns::find_optics(const StarBlock& block) {
   optics_ = &block.loops.front();
-  optics_row_.assign(static_cast<size_t>(particles_->rows()), 0);
+  used_.assign(static_cast<size_t>(optics_->rows()), false);
   const int group = optics_->column(kGroup), of_particle = particles_->column(kGroup);
   if (group < 0 || of_particle < 0) {
     if (optics_->rows() != 1)
       refuse_missing(kGroup, "the optics table has " + std::to_string(optics_->rows()) + " rows and nothing joins them",
                      "add the column to both tables");
     warnings.push_back("no _rlnOpticsGroup joins particles and optics; the only optics row is used for all");
-    used_rows_ = {0};
     return;
   }
-  std::unordered_map<std::string_view, uint32_t> row_of;
+  group_column_ = of_particle;
   optics_->for_each_row([&](int64_t row, auto cells) {
     const std::string_view name = cells[static_cast<size_t>(group)];
-    if (!row_of.emplace(name, static_cast<uint32_t>(row)).second)
+    if (!row_of_group_.emplace(name, static_cast<uint32_t>(row)).second)
       refuse(*optics_, row, kGroup, name, "the optics group stands twice", "give each group its own number");
   });
-  std::vector<bool> used(static_cast<size_t>(optics_->rows()), false);
+}
+
+void ParticleColumns::read_rows(std::span<const ColumnFill> fills, std::span<const std::string_view> labels,
+                                const std::function<void(int64_t, std::string_view)>& image_name) {
+  struct Reading {
+    ColumnFill fill;
+    size_t column;
+    std::vector<double>* values;  // of a label that is kept
+  };
+  std::vector<Reading> readings;
+  const size_t n = static_cast<size_t>(particles_->rows());
+  const auto read = [&](const ColumnFill& fill, std::vector<double>* values) {
+    readings.push_back({fill, static_cast<size_t>(particles_->column(fill.label)), values});
+  };
+  for (const ColumnFill& fill : fills)
+    if (particles_->column(fill.label) >= 0) read(fill, nullptr);
+  for (const std::string_view label : labels)
+    if (particles_->column(label) >= 0) {
+      prefetched_[label].resize(n);
+      read({label, nullptr, 0, 1, 0, 0, ""}, &prefetched_[label]);
+    }
+  if (optics_) optics_row_.resize(n);
+  if (optics_ && group_column_ < 0) used_.assign(1, true);
+  const int name = image_name ? particles_->column("_rlnImageName") : -1;
+  auto group = row_of_group_.end();  // of the row before
   particles_->for_each_row([&](int64_t row, auto cells) {
-    const std::string_view name = cells[static_cast<size_t>(of_particle)];
-    const auto found = row_of.find(name);
-    if (found == row_of.end())
-      refuse(*particles_, row, kGroup, name, "no such group in the optics table", "add it to data_optics");
-    optics_row_[static_cast<size_t>(row)] = found->second;
-    used[found->second] = true;
+    const auto i = static_cast<size_t>(row);
+    if (name >= 0) image_name(row, cells[static_cast<size_t>(name)]);
+    if (group_column_ >= 0) {
+      const std::string_view cell = cells[static_cast<size_t>(group_column_)];
+      if (group == row_of_group_.end() || group->first != cell) group = row_of_group_.find(cell);
+      if (group == row_of_group_.end())
+        refuse(*particles_, row, kGroup, cell, "no such group in the optics table", "add it to data_optics");
+      optics_row_[i] = group->second;
+      used_[group->second] = true;
+    }
+    for (const auto& [fill, column, values] : readings) {
+      const double value = number(*particles_, row, fill.label, cells[column]);
+      if (values)
+        (*values)[i] = value;
+      else if (value >= fill.low && value <= fill.high)
+        fill.first[i * fill.stride] = static_cast<float>(value * fill.scale);
+      else
+        refuse_range(row, fill.label, value, fill.range);
+    }
   });
-  for (size_t row = 0; row < used.size(); ++row)
-    if (used[row]) used_rows_.push_back(static_cast<int64_t>(row));
+}
+
+void ParticleColumns::for_each_used_optics_row(std::string_view label,
+                                               const std::function<void(int64_t, std::string_view)>& visit) const {
+  const int column = optics_column(label);
+  if (column < 0) return;
+  optics_->for_each_row([&](int64_t row, auto cells) {
+    if (used_[static_cast<size_t>(row)]) visit(row, cells[static_cast<size_t>(column)]);
+  });
 }
 
 void ParticleColumns::refuse(const StarLoop& loop, int64_t row, std::string_view label, std::string_view value,
@@ -95,6 +138,11 @@ void ParticleColumns::refuse_value(int64_t particle, std::string_view label, dou
   const bool shared = particles_->column(label) < 0 && optics_column(label) >= 0;
   refuse(shared ? *optics_ : *particles_, shared ? optics_row_[static_cast<size_t>(particle)] : particle, label, text,
          problem, repair);
+}
+
+void ParticleColumns::refuse_range(int64_t particle, std::string_view label, double value, const char* range) const {
+  refuse_value(particle, label, value, std::string("out of range: ") + range,
+               "correct the value, or give it as an option");
 }
 
 void ParticleColumns::refuse_missing(std::string_view label, const std::string& why, const std::string& repair) const {
@@ -113,25 +161,6 @@ double ParticleColumns::number(const StarLoop& loop, int64_t row, std::string_vi
          cell.find(',') != std::string_view::npos ? "write decimals with a point" : "correct or remove the row");
 }
 
-void ParticleColumns::prefetch(std::span<const std::string_view> labels) {
-  struct Wanted {
-    std::string_view label;
-    size_t column;
-    std::vector<double>* values;
-  };
-  std::vector<Wanted> wanted;
-  for (const std::string_view label : labels)
-    if (const int column = particles_->column(label); column >= 0) {
-      std::vector<double>& values = prefetched_[label];
-      values.resize(static_cast<size_t>(particles_->rows()));
-      wanted.push_back({label, static_cast<size_t>(column), &values});
-    }
-  particles_->for_each_row([&](int64_t row, auto cells) {
-    for (const Wanted& one : wanted)
-      (*one.values)[static_cast<size_t>(row)] = number(*particles_, row, one.label, cells[one.column]);
-  });
-}
-
 std::vector<double> ParticleColumns::numbers(std::string_view label) const {
   if (auto ready = prefetched_.extract(label)) return std::move(ready.mapped());
   std::vector<double> values;
@@ -140,10 +169,11 @@ std::vector<double> ParticleColumns::numbers(std::string_view label) const {
     particles_->for_each_row([&](int64_t row, auto cells) {
       values.push_back(number(*particles_, row, label, cells[static_cast<size_t>(column)]));
     });
-  } else if (const int shared = optics_column(label); shared >= 0) {
+  } else if (optics_column(label) >= 0) {
     std::vector<double> of_row(static_cast<size_t>(optics_->rows()), 0);
-    for (const int64_t row : used_rows_)
-      of_row[static_cast<size_t>(row)] = number(*optics_, row, label, optics_->row(row)[static_cast<size_t>(shared)]);
+    for_each_used_optics_row(label, [&](int64_t row, std::string_view cell) {
+      of_row[static_cast<size_t>(row)] = number(*optics_, row, label, cell);
+    });
     values.reserve(optics_row_.size());
     for (const uint32_t row : optics_row_) values.push_back(of_row[row]);
   }

@@ -85,8 +85,8 @@ void set_pose_matrices(const std::string& file, const std::vector<NpyArray>& arr
                         .where = "row " + std::to_string(i + 1),
                         .problem = "not a rotation matrix",
                         .repair = "export the poses again"});
-    table.euler_deg.push_back(euler_of_matrix(matrix));
-    table.shift_px.push_back({shifts[2 * i] * table.side, shifts[2 * i + 1] * table.side});
+    table.euler_deg.push_back(narrow(euler_of_matrix(matrix)));
+    table.shift_px.push_back(narrow(std::array{shifts[2 * i] * table.side, shifts[2 * i + 1] * table.side}));
   }
 }
 
@@ -95,8 +95,15 @@ void set_pose_rows(const std::string& file, const NpyArray& rows, ParticleTable&
   check_count(file, rows.shape[0], table.size(), "pose");
   const std::vector<double> values = numbers_of(rows, file);
   for (size_t i = 0; i < values.size(); i += 5) {
-    table.euler_deg.push_back({values[i], values[i + 1], values[i + 2]});
-    table.shift_px.push_back({values[i + 3], values[i + 4]});
+    if (const auto far = std::find_if(&values[i], &values[i] + 5, [](double v) { return std::abs(v) > kMostShift; });
+        far != &values[i] + 5)
+      throw InputError({.file = file,
+                        .where = "row " + std::to_string(i / 5 + 1),
+                        .value = std::to_string(*far),
+                        .problem = "an angle in degrees or a shift in pixels is beyond 1e6",
+                        .repair = "remove that image, or correct the value"});
+    table.euler_deg.push_back(narrow(std::array{values[i], values[i + 1], values[i + 2]}));
+    table.shift_px.push_back(narrow(std::array{values[i + 3], values[i + 4]}));
   }
 }
 
@@ -104,7 +111,7 @@ void set_poses_of(const LoadOptions& options, ParticleTable& table) {
   LoadOptions metadata;
   metadata.pixel_size_angstrom =
       table.pixel_size_angstrom > 0 ? std::optional(table.pixel_size_angstrom) : std::nullopt;
-  metadata.metadata_only = true;
+  metadata.metadata_only = metadata.ignore_ctf = true;
   ParticleTable other = load_particles(options.poses, metadata);
   check_count(options.poses, other.size(), table.size(), "pose");
   if (!other.has_poses)
@@ -119,8 +126,8 @@ void set_poses_of(const LoadOptions& options, ParticleTable& table) {
 }  // namespace
 
 void apply_pose_file(const LoadOptions& options, ParticleTable& table) {
-  table.euler_deg.clear();
-  table.shift_px.clear();
+  table.euler_deg = std::vector<EulerDeg>();  // the memory is given back before the other file is read
+  table.shift_px = std::vector<ShiftPx>();
   if (options.poses.ends_with(".star") || options.poses.ends_with(".cs")) {
     set_poses_of(options, table);
   } else {
@@ -266,21 +273,20 @@ void take(std::vector<T>& values, std::span<const int64_t> rows) {
 
 }  // namespace
 
-ParticleTable take_particles(const ParticleTable& table, std::span<const int64_t> rows) {
+ParticleTable take_particles(ParticleTable table, std::span<const int64_t> rows) {
   for (const int64_t row : rows)
     if (row < 0 || row >= table.size()) throw std::out_of_range("take_particles: no such image");
-  ParticleTable some = table;
-  take(some.images, rows);
-  take(some.ctf, rows);
-  take(some.euler_deg, rows);
-  take(some.shift_px, rows);
-  take(some.half_set, rows);
-  if (!some.source.empty()) {
-    const ParticlePlace place = find_particle_table(some.source);
-    some.source.blocks()[place.block].loops[place.loop].keep_rows(rows);
+  take(table.images, rows);
+  take(table.ctf, rows);
+  take(table.euler_deg, rows);
+  take(table.shift_px, rows);
+  take(table.half_set, rows);
+  if (!table.source.empty()) {
+    const ParticlePlace place = find_particle_table(table.source);
+    table.source.blocks()[place.block].loops[place.loop].keep_rows(rows);
   }
-  if (some.cs) some.cs = std::make_shared<const CsTable>(some.cs->take(rows));
-  return some;
+  if (table.cs) table.cs = std::make_shared<const CsTable>(table.cs->take(rows));
+  return table;
 }
 
 }  // namespace recon::io

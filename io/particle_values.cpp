@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 
 #include "io/error.h"
 #include "io/particle_columns.h"
@@ -35,19 +36,33 @@ constexpr CtfField kMicroscope[] = {
     {"_rlnAmplitudeContrast", &Ctf::amplitude_contrast, 1, 0, 1, "amplitude contrast lies between 0 and 1"},
 };
 constexpr const char* kFlags[] = {"--voltage KV", "--cs MM", "--amplitude-contrast W"};
+std::array<std::optional<double>, 3> given(const LoadOptions& options) {
+  return {options.voltage_kv, options.spherical_aberration_mm, options.amplitude_contrast};
+}
+
+using OriginLabels = std::array<std::string_view, 2>;
+constexpr std::string_view kAngles[] = {"_rlnAngleRot", "_rlnAngleTilt", "_rlnAnglePsi"};
+constexpr OriginLabels kOriginsAngstrom = {"_rlnOriginXAngst", "_rlnOriginYAngst"};
+constexpr OriginLabels kOriginsPixel = {"_rlnOriginX", "_rlnOriginY"};
+
+/// Where the origins stand: in Angstrom if there is one, else in pixels.
+const OriginLabels& origin_labels(const ParticleColumns& columns) {
+  const bool angstrom = std::any_of(kOriginsAngstrom.begin(), kOriginsAngstrom.end(),
+                                    [&](auto label) { return columns.particles().column(label) >= 0; });
+  return angstrom ? kOriginsAngstrom : kOriginsPixel;
+}
 
 /// Writes one column into all CTFs after a check of each number.
 void assign(const ParticleColumns& columns, const CtfField& field, const std::vector<double>& values,
             std::vector<Ctf>& ctf) {
   for (size_t i = 0; i < values.size(); ++i) {
     if (!(values[i] >= field.low && values[i] <= field.high))
-      columns.refuse_value(static_cast<int64_t>(i), field.label, values[i], std::string("out of range: ") + field.range,
-                           "correct the value, or give it as an option");
+      columns.refuse_range(static_cast<int64_t>(i), field.label, values[i], field.range);
     ctf[i].*field.member = static_cast<float>(values[i] * field.scale);
   }
 }
 
-bool all_equal(const std::vector<std::array<double, 3>>& poses) {
+bool all_equal(const std::vector<EulerDeg>& poses) {
   return std::all_of(poses.begin(), poses.end(), [&](const auto& pose) { return pose == poses.front(); });
 }
 
@@ -68,46 +83,42 @@ void warn_of_odd_poses(ParticleTable& table) {
   if (far) table.warnings.push_back(std::to_string(far) + " particles have an origin more than half a box away");
 }
 
-void load_poses(const ParticleColumns& columns, ParticleTable& table) {
-  constexpr std::string_view labels[] = {"_rlnAngleRot", "_rlnAngleTilt", "_rlnAnglePsi"};
-  const auto missing = std::find_if(std::begin(labels), std::end(labels),
-                                    [&](auto label) { return columns.particles().column(label) < 0; });
-  if (std::none_of(std::begin(labels), std::end(labels),
-                   [&](auto label) { return columns.particles().column(label) >= 0; }))
-    return;
-  if (missing != std::end(labels))
+void plan_poses(const ParticleColumns& columns, ParticleTable& table, std::vector<ColumnFill>& fills) {
+  const StarLoop& particles = columns.particles();
+  const auto there = [&](std::string_view label) { return particles.column(label) >= 0; };
+  if (std::none_of(std::begin(kAngles), std::end(kAngles), there)) return;
+  const auto missing = std::find_if_not(std::begin(kAngles), std::end(kAngles), there);
+  if (missing != std::end(kAngles))
     columns.refuse_missing(*missing, "a pose needs all three angles", "add it, or remove the other angles");
-  const size_t n = static_cast<size_t>(table.size());
+  const size_t n = static_cast<size_t>(particles.rows());
   table.euler_deg.resize(n);
   table.shift_px.assign(n, {0, 0});
-  for (size_t axis = 0; axis < 3; ++axis) {
-    const std::vector<double> angles = columns.numbers(labels[axis]);
-    for (size_t i = 0; i < n; ++i) table.euler_deg[i][axis] = angles[i];
-  }
   table.has_poses = true;
+  for (size_t axis = 0; axis < 3; ++axis)
+    fills.push_back({kAngles[axis], &table.euler_deg[0][axis], 3, 1, -1e6, 1e6, "an angle in degrees is expected"});
+  const auto& chosen = origin_labels(columns);
+  if (there(chosen[0]) != there(chosen[1]))
+    columns.refuse_missing(chosen[there(chosen[0]) ? 1 : 0], "an origin needs x and y", "add it, or remove the other");
+  for (size_t axis = 0; axis < 2; ++axis)
+    fills.push_back({chosen[axis], &table.shift_px[0][axis], 2, 1, -1e6, 1e6, "an origin lies between -1e6 and 1e6"});
+}
 
-  constexpr std::string_view angstrom[] = {"_rlnOriginXAngst", "_rlnOriginYAngst"};
-  constexpr std::string_view pixel[] = {"_rlnOriginX", "_rlnOriginY"};
-  const auto present = [&](std::string_view label) { return columns.particles().column(label) >= 0; };
-  const bool use_angstrom = present(angstrom[0]) || present(angstrom[1]);
-  const auto& chosen = use_angstrom ? angstrom : pixel;
-  if (present(chosen[0]) != present(chosen[1]))
-    columns.refuse_missing(chosen[present(chosen[0]) ? 1 : 0], "an origin needs x and y",
-                           "add it, or remove the other");
-  if (use_angstrom && table.pixel_size_angstrom <= 0)
-    throw InputError({.file = columns.file(),
-                      .field = std::string(angstrom[0]),
-                      .problem = "origins in Angstrom need a pixel size, and the file gives none",
-                      .repair = "give --apix"});
-  const double scale = use_angstrom ? 1 / table.pixel_size_angstrom : 1;
-  for (size_t axis = 0; present(chosen[0]) && axis < 2; ++axis) {
-    const std::vector<double> origins = columns.numbers(chosen[axis]);
-    for (size_t i = 0; i < n; ++i) table.shift_px[i][axis] = origins[i] * scale;
+void finish_poses(const ParticleColumns& columns, ParticleTable& table) {
+  if (!table.has_poses) return;
+  if (const std::string_view label = origin_labels(columns)[0]; label == kOriginsAngstrom[0]) {
+    if (table.pixel_size_angstrom <= 0)
+      throw InputError({.file = columns.file(),
+                        .field = std::string(label),
+                        .problem = "origins in Angstrom need a pixel size, and the file gives none",
+                        .repair = "give --apix"});
+    for (ShiftPx& shift : table.shift_px)
+      for (float& component : shift) component = static_cast<float>(component / table.pixel_size_angstrom);
   }
   warn_of_odd_poses(table);
 }
 
-void load_ctf(const ParticleColumns& columns, const LoadOptions& options, ParticleTable& table) {
+void plan_ctf(const ParticleColumns& columns, const LoadOptions& options, ParticleTable& table,
+              std::vector<ColumnFill>& fills) {
   if (options.ignore_ctf) return;
   const bool any = std::any_of(std::begin(kPerParticle), std::end(kPerParticle),
                                [&](const CtfField& field) { return columns.has(field.label); });
@@ -116,26 +127,44 @@ void load_ctf(const ParticleColumns& columns, const LoadOptions& options, Partic
     if (!columns.has(field.label))
       columns.refuse_missing(field.label, any ? "the CTF is incomplete without it" : "the file has no CTF",
                              "estimate the CTF again, or leave the CTF out with --no-ctf");
-  std::vector<Ctf> ctf(static_cast<size_t>(table.size()));
-  for (const CtfField& field : kPerParticle) assign(columns, field, columns.numbers(field.label), ctf);
-  for (const CtfField& field : kOptional) assign(columns, field, columns.numbers(field.label), ctf);
-  const std::optional<double> given[] = {options.voltage_kv, options.spherical_aberration_mm,
-                                         options.amplitude_contrast};
+  table.ctf.resize(static_cast<size_t>(columns.particles().rows()));
+  table.has_ctf = true;
+  const auto fill = [&](const CtfField& field) {
+    fills.push_back({field.label, &(table.ctf[0].*field.member), sizeof(Ctf) / sizeof(float), field.scale, field.low,
+                     field.high, field.range});
+  };
+  for (const CtfField& field : kPerParticle) fill(field);
+  for (const CtfField& field : kOptional) fill(field);
   for (size_t i = 0; i < 3; ++i) {
     const CtfField& field = kMicroscope[i];
-    if (!given[i] && !columns.has(field.label))
+    if (given(options)[i]) continue;
+    if (!columns.has(field.label))
       columns.refuse_missing(field.label, "the CTF is incomplete without it", std::string("give ") + kFlags[i]);
-    assign(columns, field, given[i] ? std::vector<double>(ctf.size(), *given[i]) : columns.numbers(field.label), ctf);
+    fill(field);
   }
-  const auto flat = std::count_if(ctf.begin(), ctf.end(), [](const Ctf& c) { return c.defocus_u_angstrom <= 0; });
+}
+
+void finish_ctf(const ParticleColumns& columns, const LoadOptions& options, ParticleTable& table) {
+  if (!table.has_ctf) return;
+  const auto from_optics = [&](const CtfField& field) {
+    if (columns.particles().column(field.label) < 0) assign(columns, field, columns.numbers(field.label), table.ctf);
+  };
+  for (const CtfField& field : kPerParticle) from_optics(field);
+  for (const CtfField& field : kOptional) from_optics(field);
+  for (size_t i = 0; i < 3; ++i)
+    if (const std::optional<double> value = given(options)[i])
+      assign(columns, kMicroscope[i], std::vector<double>(table.ctf.size(), *value), table.ctf);
+    else
+      from_optics(kMicroscope[i]);
+  const auto flat =
+      std::count_if(table.ctf.begin(), table.ctf.end(), [](const Ctf& c) { return c.defocus_u_angstrom <= 0; });
   if (flat) table.warnings.push_back(std::to_string(flat) + " particles have a defocus of zero or less (overfocus)");
-  table.ctf = std::move(ctf);
-  table.has_ctf = true;
 }
 
 void load_half_sets(const ParticleColumns& columns, ParticleTable& table) {
   constexpr std::string_view label = "_rlnRandomSubset";
   const std::vector<double> values = columns.numbers(label);
+  table.half_set.reserve(values.size());
   for (size_t i = 0; i < values.size(); ++i) {
     if (values[i] != 1 && values[i] != 2)
       columns.refuse_value(static_cast<int64_t>(i), label, values[i], "a half set is 1 or 2",
@@ -159,13 +188,11 @@ void warn_of_ignored_columns(const ParticleColumns& columns, ParticleTable& tabl
       names += (names.empty() ? "" : ", ") + std::string(one.label);
   }
   for (const std::string_view label : {"_rlnOddZernike", "_rlnEvenZernike"}) {
-    const int column = columns.optics_column(label);
-    const auto nonzero = [&](int64_t row) {
-      const std::string_view cell = columns.optics()->row(row)[static_cast<size_t>(column)];
-      return cell.find_first_of("123456789") != std::string_view::npos;
-    };
-    if (column >= 0 && std::any_of(columns.used_optics_rows().begin(), columns.used_optics_rows().end(), nonzero))
-      names += (names.empty() ? "" : ", ") + std::string(label);
+    bool nonzero = false;
+    columns.for_each_used_optics_row(label, [&](int64_t, std::string_view cell) {
+      nonzero = nonzero || cell.find_first_of("123456789") != std::string_view::npos;
+    });
+    if (nonzero) names += (names.empty() ? "" : ", ") + std::string(label);
   }
   if (!names.empty()) table.warnings.push_back("higher-order aberrations are ignored: " + names);
   const std::vector<double> premultiplied = columns.numbers("_rlnCtfDataAreCtfPremultiplied");

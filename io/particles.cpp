@@ -14,16 +14,9 @@
 namespace recon::io {
 namespace {
 
-constexpr std::string_view kPrefetched[] = {"_rlnAngleRot",          "_rlnAngleTilt",     "_rlnAnglePsi",
-                                            "_rlnOriginX",           "_rlnOriginY",       "_rlnOriginXAngst",
-                                            "_rlnOriginYAngst",      "_rlnDefocusU",      "_rlnDefocusV",
-                                            "_rlnDefocusAngle",      "_rlnPhaseShift",    "_rlnCtfBfactor",
-                                            "_rlnCtfScalefactor",    "_rlnVoltage",       "_rlnSphericalAberration",
-                                            "_rlnAmplitudeContrast", "_rlnRandomSubset",  "_rlnMagnification",
-                                            "_rlnDetectorPixelSize", "_rlnImagePixelSize"};
-constexpr std::string_view kCtfLabels[] = {
-    "_rlnDefocusU",       "_rlnDefocusV", "_rlnDefocusAngle",        "_rlnPhaseShift",       "_rlnCtfBfactor",
-    "_rlnCtfScalefactor", "_rlnVoltage",  "_rlnSphericalAberration", "_rlnAmplitudeContrast"};
+/// Columns whose numbers are kept as they are while the particle table is read.
+constexpr std::string_view kKept[] = {"_rlnRandomSubset", "_rlnMagnification", "_rlnDetectorPixelSize",
+                                      "_rlnImagePixelSize"};
 
 std::string shortest(double value) {
   char text[32];
@@ -147,7 +140,7 @@ ParticleTable load_stack(const std::string& path, const LoadOptions& options) {
   if (header.volume && !path.ends_with(".mrcs"))
     throw InputError({path, "byte 88", "ISPG", std::to_string(header.space_group), "a volume, not a stack of images",
                       "give the particle images, or rename the file to .mrcs if it is a stack"});
-  for (int64_t i = 0; i < header.nz; ++i) table.images.push_back({0, i});
+  for (int64_t i = 0; i < header.nz; ++i) table.images.push_back({0, static_cast<int32_t>(i)});
   settle_pixel_size(path, options, 0, header.pixel_size_angstrom, table);
   return table;
 }
@@ -158,13 +151,11 @@ ParticleTable load_particles(StarDocument document, const LoadOptions& options) 
   ParticleTable table;
   table.source = std::move(document);
   ParticleColumns columns(table.source);
-  std::vector<std::string_view> wanted(std::begin(kPrefetched), std::end(kPrefetched));
-  if (options.ignore_ctf)
-    std::erase_if(wanted, [](auto label) {
-      return std::find(std::begin(kCtfLabels), std::end(kCtfLabels), label) != std::end(kCtfLabels);
-    });
-  columns.prefetch(wanted);
-  load_image_names(columns, table);
+  ImageNames names(columns, table);
+  std::vector<ColumnFill> fills;
+  plan_poses(columns, table, fills);
+  plan_ctf(columns, options, table, fills);
+  columns.read_rows(fills, kKept, [&](int64_t row, std::string_view name) { names.add(row, name); });
   table.side = star_side(columns);
   const double by_star = options.pixel_size_angstrom ? 0 : star_pixel_size(columns);
   double by_stack = 0;
@@ -178,8 +169,8 @@ ParticleTable load_particles(StarDocument document, const LoadOptions& options) 
     });
   }
   settle_pixel_size(columns.file(), options, by_star, by_stack, table);
-  load_poses(columns, table);
-  load_ctf(columns, options, table);
+  finish_poses(columns, table);
+  finish_ctf(columns, options, table);
   if (!options.alternate_halves) load_half_sets(columns, table);
   warn_of_ignored_columns(columns, table);
   table.warnings.insert(table.warnings.end(), columns.warnings.begin(), columns.warnings.end());
@@ -221,12 +212,16 @@ ParticleTable load_particles(const std::string& path, const LoadOptions& options
   ParticleTable table = load_by_name(path, adjusted);
   if (ctf) apply_ctf_file(std::move(*ctf), options, table);
   if (!options.poses.empty()) apply_pose_file(options, table);
-  return options.subset.empty() ? table : take_particles(table, read_subset(options.subset, table.size()));
+  if (options.subset.empty()) return table;
+  const std::vector<int64_t> rows = read_subset(options.subset, table.size());
+  return take_particles(std::move(table), rows);
 }
 
 std::optional<std::vector<double>> particle_column(const StarDocument& document, const std::string& label) {
-  const ParticleColumns columns(document);
+  ParticleColumns columns(document);
   if (!columns.has(label)) return std::nullopt;
+  const std::string_view wanted[] = {label};
+  columns.read_rows({}, wanted, {});
   return columns.numbers(label);
 }
 
@@ -253,7 +248,7 @@ void read_joined(const ParticleTable& table, int64_t n, Image image, std::span<f
   for (int64_t i = 0; i < n;) {
     const ImageRef first = image(i);
     int64_t run = 1;
-    while (i + run < n && image(i + run) == ImageRef{first.file, first.index + run}) ++run;
+    while (i + run < n && image(i + run).file == first.file && image(i + run).index == first.index + run) ++run;
     read_run(table, first, run, out.subspan(static_cast<size_t>(i) * pixels, static_cast<size_t>(run) * pixels));
     i += run;
   }

@@ -30,9 +30,13 @@ struct Ctf {
 /// Where one image lies.
 struct ImageRef {
   uint32_t file = 0;  ///< into ParticleTable::files
-  int64_t index = 0;  ///< in the stack, from 0
+  int32_t index = 0;  ///< in the stack, from 0
   bool operator==(const ImageRef&) const = default;
 };
+
+/// Poses, in single precision: 1e-5 degrees, as the images of 10^7 particles and more need not be known better.
+using EulerDeg = std::array<float, 3>;  ///< rot, tilt, psi (RELION's ZYZ)
+using ShiftPx = std::array<float, 2>;   ///< x, y to apply to the image to centre it (RELION's origin)
 
 /// Open stacks, shared by the copies of a table; hands out files to any thread and keeps a bounded number open.
 class StackPool;
@@ -46,9 +50,9 @@ struct ParticleTable {
   std::vector<std::string> files;  ///< resolved paths
   bool has_ctf = false, has_poses = false, has_half_sets = false;
   std::vector<Ctf> ctf;
-  std::vector<std::array<double, 3>> euler_deg;  ///< rot, tilt, psi (RELION's ZYZ)
-  std::vector<std::array<double, 2>> shift_px;   ///< x, y to apply to the image to centre it (RELION's origin)
-  std::vector<int> half_set;                     ///< 1 or 2
+  std::vector<EulerDeg> euler_deg;
+  std::vector<ShiftPx> shift_px;
+  std::vector<int> half_set;  ///< 1 or 2
   /// Poses or CTF come from elsewhere than the particle file: its own are overwritten when the table is written.
   bool poses_replaced = false, ctf_replaced = false;
   std::vector<std::string> warnings;
@@ -91,7 +95,7 @@ ParticleTable load_particles(StarDocument document, const LoadOptions& options =
 std::optional<std::vector<double>> particle_column(const StarDocument& document, const std::string& label);
 
 /// The given rows of a table in the given order, its source document or .cs fields included.
-ParticleTable take_particles(const ParticleTable& table, std::span<const int64_t> rows);
+ParticleTable take_particles(ParticleTable table, std::span<const int64_t> rows);
 
 /// Rows to keep, from 0: a list of numbers, or of a yes or no for each of `count` rows, in a .npy or .pkl file; or a
 /// .txt file of a number a line, from 1, as report.html saves a selection. Throws InputError for one that is not there
@@ -115,17 +119,13 @@ using ExtraColumn = std::pair<std::string, std::vector<double>>;
 /// are found from `path` too. A bare stack and a .cs table get a new RELION 3.1 file, with CTF and half sets.
 /// `euler_deg` [n] rot, tilt, psi; `shift_px` [n]; both empty: the poses stay as they are. Throws std::invalid_argument
 /// for wrong sizes or numbers that are not finite, IoError as AtomicFile.
-void write_particles_star(const std::string& path, const ParticleTable& table,
-                          std::span<const std::array<double, 3>> euler_deg,
-                          std::span<const std::array<double, 2>> shift_px,
-                          const std::vector<ExtraColumn>& extra_columns = {});
+void write_particles_star(const std::string& path, const ParticleTable& table, std::span<const EulerDeg> euler_deg,
+                          std::span<const ShiftPx> shift_px, const std::vector<ExtraColumn>& extra_columns = {});
 
 /// Writes a cryoSPARC .cs file: the table's own fields (of a table that was no .cs: uid, blob/* and ctf/*), with
 /// alignments3D/{pose,shift,psize_A} replaced or added unless the poses are empty. Throws as write_particles_star.
-void write_particles_cs(const std::string& path, const ParticleTable& table,
-                        std::span<const std::array<double, 3>> euler_deg,
-                        std::span<const std::array<double, 2>> shift_px,
-                        const std::vector<ExtraColumn>& extra_columns = {});
+void write_particles_cs(const std::string& path, const ParticleTable& table, std::span<const EulerDeg> euler_deg,
+                        std::span<const ShiftPx> shift_px, const std::vector<ExtraColumn>& extra_columns = {});
 
 /// The pixel size of the table, and of what write_particles writes; lengths in Angstrom and shifts in pixels stay.
 void set_pixel_size(ParticleTable& table, double pixel_size_angstrom);
@@ -135,7 +135,8 @@ void set_pixel_size(ParticleTable& table, double pixel_size_angstrom);
 void move_particles(ParticleTable& table, const std::string& stack, int side, double pixel_size_angstrom);
 
 /// Puts a table into the form of RELION 3.0 (one table) or of 3.1 and later (with an optics table), from what is known
-/// of the particles; other columns of its particle table are kept as they are, of its optics table dropped.
+/// of the particles. A table of that form stays as it is; else the other columns of its particle table are kept as
+/// they are, and those of its optics table become columns of the particle table. Its other blocks are dropped.
 enum class StarVersion { v3_0, v3_1 };
 void set_star_version(ParticleTable& table, StarVersion version);
 
@@ -148,8 +149,8 @@ void write_particles(const std::string& path, const ParticleTable& table,
 /// Writes a RELION 3.1 STAR file for images 1..n of one stack. Empty spans leave their columns out; particles of
 /// different voltage, Cs or amplitude contrast get optics groups of their own. Throws as write_particles_star.
 void write_simple_star(const std::string& path, const std::string& stack_name, int64_t n, int side,
-                       double pixel_size_angstrom, std::span<const std::array<double, 3>> euler_deg,
-                       std::span<const std::array<double, 2>> shift_px, std::span<const Ctf> ctf = {},
+                       double pixel_size_angstrom, std::span<const EulerDeg> euler_deg,
+                       std::span<const ShiftPx> shift_px, std::span<const Ctf> ctf = {},
                        std::span<const int> half_set = {});
 
 }  // namespace recon::io

@@ -19,19 +19,19 @@ std::string decimal(double value) {
 void set_where_present(StarDocument& document, const char* label, const std::string& value) {
   for (StarBlock& block : document.blocks())
     for (StarLoop& loop : block.loops)
-      if (loop.column(label) >= 0)
-        loop.set_column(label, std::vector<std::string>(static_cast<size_t>(loop.rows()), value));
+      if (loop.column(label) >= 0) loop.set_column(label, [value](int64_t, std::string_view) { return value; });
 }
 
 /// RELION 3.0 gives the pixel size as detector pixel (um) over magnification.
 void set_magnification(StarDocument& document, double pixel_size_angstrom) {
   const ParticlePlace place = find_particle_table(document);
   StarLoop& loop = document.blocks()[place.block].loops[place.loop];
-  const auto detector = particle_column(document, "_rlnDetectorPixelSize");
+  auto detector = particle_column(document, "_rlnDetectorPixelSize");
   if (!detector || loop.column("_rlnMagnification") < 0) return;
-  std::vector<std::string> cells;
-  for (const double size : *detector) cells.push_back(decimal(size * 1e4 / pixel_size_angstrom));
-  loop.set_column("_rlnMagnification", std::move(cells));
+  const auto sizes = std::make_shared<const std::vector<double>>(std::move(*detector));
+  loop.set_column("_rlnMagnification", [sizes, pixel_size_angstrom](int64_t row, std::string_view) {
+    return decimal((*sizes)[static_cast<size_t>(row)] * 1e4 / pixel_size_angstrom);
+  });
 }
 
 /// Columns that set_star_version writes itself.
@@ -52,19 +52,37 @@ const std::unordered_set<std::string_view>& known_columns() {
   return names;
 }
 
-/// The columns of a particle table that are not among those.
-std::vector<std::pair<std::string, std::vector<std::string>>> other_columns(const StarLoop& loop) {
-  std::vector<std::pair<std::string, std::vector<std::string>>> columns;
+using OtherColumns = std::vector<std::pair<std::string, StarCells>>;
+
+/// The columns of a document's particle table that are not among those, and then of its optics table.
+OtherColumns other_columns(const StarDocument& document) {
+  ParticleColumns columns(document);
+  columns.read_rows({}, {}, {});
+  const StarLoop& loop = columns.particles();
+  OtherColumns others;
+  std::vector<std::shared_ptr<std::vector<std::string>>> values;
   std::vector<size_t> places;
-  for (size_t i = 0; i < loop.labels().size(); ++i)
-    if (!known_columns().contains(loop.labels()[i])) {
-      columns.emplace_back(loop.labels()[i], std::vector<std::string>{});
-      places.push_back(i);
-    }
+  for (size_t i = 0; i < loop.labels().size(); ++i) {
+    if (known_columns().contains(loop.labels()[i])) continue;
+    const auto cells = values.emplace_back(std::make_shared<std::vector<std::string>>());
+    places.push_back(i);
+    others.emplace_back(loop.labels()[i],
+                        [cells](int64_t row, std::string_view) { return (*cells)[static_cast<size_t>(row)]; });
+  }
   loop.for_each_row([&](int64_t, auto cells) {
-    for (size_t i = 0; i < places.size(); ++i) columns[i].second.emplace_back(cells[places[i]]);
+    for (size_t i = 0; i < places.size(); ++i) values[i]->emplace_back(cells[places[i]]);
   });
-  return columns;
+  if (!columns.optics()) return others;
+  const auto group = std::make_shared<const std::vector<uint32_t>>(columns.optics_row());
+  for (const std::string& label : columns.optics()->labels()) {
+    if (known_columns().contains(label) || loop.column(label) >= 0) continue;
+    const auto cells = std::make_shared<std::vector<std::string>>(static_cast<size_t>(columns.optics()->rows()));
+    columns.for_each_used_optics_row(
+        label, [&](int64_t row, std::string_view cell) { (*cells)[static_cast<size_t>(row)] = cell; });
+    others.emplace_back(
+        label, [cells, group](int64_t row, std::string_view) { return (*cells)[(*group)[static_cast<size_t>(row)]]; });
+  }
+  return others;
 }
 
 }  // namespace
@@ -86,12 +104,12 @@ void set_pixel_size(ParticleTable& table, double pixel_size_angstrom) {
 void move_particles(ParticleTable& table, const std::string& stack, int side, double pixel_size_angstrom) {
   const double factor = table.pixel_size_angstrom / pixel_size_angstrom;
   for (auto& shift : table.shift_px)
-    for (double& component : shift) component *= factor;
+    for (float& component : shift) component = static_cast<float>(component * factor);
   table.files = {stack};
   table.stacks.reset();
   std::vector<int64_t> numbers;
   for (int64_t i = 0; i < table.size(); ++i) {
-    table.images[static_cast<size_t>(i)] = {0, i};
+    table.images[static_cast<size_t>(i)] = {0, static_cast<int32_t>(i)};
     numbers.push_back(i);
   }
   table.side = side;
@@ -112,16 +130,17 @@ void move_particles(ParticleTable& table, const std::string& stack, int side, do
 }
 
 void set_star_version(ParticleTable& table, StarVersion version) {
-  std::vector<std::pair<std::string, std::vector<std::string>>> others;
+  OtherColumns others;
   if (!table.source.empty()) {
-    const ParticlePlace place = find_particle_table(table.source);
-    others = other_columns(table.source.blocks()[place.block].loops[place.loop]);
+    if ((table.source.find("optics") != nullptr) == (version == StarVersion::v3_1)) return;
+    others = other_columns(table.source);
   }
   table.source = new_star_document(table, version);
   table.cs.reset();
   const ParticlePlace place = find_particle_table(table.source);
   StarLoop& loop = table.source.blocks()[place.block].loops[place.loop];
-  for (auto& [label, values] : others) loop.set_column(label, std::move(values));
+  for (auto& [label, cells] : others)
+    if (loop.column(label) < 0) loop.set_column(label, std::move(cells));
   table.poses_replaced = table.has_poses;  // the new document has none yet
   table.ctf_replaced = false;
 }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -19,29 +20,43 @@ constexpr double kDegreesPerRadian = 57.295779513082320877;
 std::string fixed(double value) {
   if (!std::isfinite(value)) throw std::invalid_argument("a STAR file gets finite numbers only");
   char text[352];  // the longest double in fixed notation
-  std::snprintf(text, sizeof text, "%.6f", value);
-  return text;
+  return {text, std::to_chars(text, text + sizeof text, value, std::chars_format::fixed, 6).ptr};
+}
+
+/// The shortest text that reads as the same number again.
+std::string shortest(float value) {
+  if (!std::isfinite(value)) throw std::invalid_argument("a STAR file gets finite numbers only");
+  char text[64];
+  return {text, std::to_chars(text, text + sizeof text, value, std::chars_format::fixed).ptr};
 }
 
 std::string general(double value) {
   if (!std::isfinite(value)) throw std::invalid_argument("a STAR file gets finite numbers only");
   char text[40];
-  std::snprintf(text, sizeof text, "%.9g", value);
-  return text;
+  return {text, std::to_chars(text, text + sizeof text, value, std::chars_format::general, 9).ptr};
 }
 
+/// Refuses what shortest() would, before a file is begun.
 template <size_t n>
-std::vector<std::string> component(std::span<const std::array<double, n>> rows, size_t axis, double scale = 1) {
-  std::vector<std::string> out;
-  out.reserve(rows.size());
-  for (const auto& row : rows) out.push_back(fixed(row[axis] * scale));
-  return out;
+void check_finite(std::span<const std::array<float, n>> rows) {
+  for (const auto& row : rows)
+    for (const float value : row)
+      if (!std::isfinite(value)) throw std::invalid_argument("a STAR file gets finite numbers only");
 }
 
-void check_sizes(int64_t n, std::span<const std::array<double, 3>> euler_deg,
-                 std::span<const std::array<double, 2>> shift_px) {
+/// One component of the poses as a column.
+template <size_t n>
+StarCells component(std::span<const std::array<float, n>> rows, size_t axis, double scale = 1) {
+  return [=](int64_t row, std::string_view) {
+    return shortest(static_cast<float>(rows[static_cast<size_t>(row)][axis] * scale));
+  };
+}
+
+void check_sizes(int64_t n, std::span<const EulerDeg> euler_deg, std::span<const ShiftPx> shift_px) {
   if (static_cast<int64_t>(euler_deg.size()) != n || static_cast<int64_t>(shift_px.size()) != n)
     throw std::invalid_argument("one pose and one shift a particle are needed");
+  check_finite(euler_deg);
+  check_finite(shift_px);
 }
 
 StarLoop& particle_loop(StarDocument& document) {
@@ -51,29 +66,41 @@ StarLoop& particle_loop(StarDocument& document) {
 
 /// Image names that are found from wherever the file will lie: as written where they were found under the current
 /// folder (a RELION project's way) or are absolute, else with the absolute path of the stack that was found.
-void make_names_findable(StarLoop& loop, const ParticleTable& table) {
-  std::vector<std::string> absolute, names;
-  for (const std::string& file : table.files) absolute.push_back(std::filesystem::absolute(file).string());
-  const auto column = static_cast<size_t>(loop.column("_rlnImageName"));
-  bool changed = false;
-  loop.for_each_row([&](int64_t row, auto cells) {
-    const std::string_view name = cells[column];
-    const ImageRef image = table.images[static_cast<size_t>(row)];
+class FindableNames {
+ public:
+  explicit FindableNames(const ParticleTable& table) : table_(table) {
+    for (const std::string& file : table.files) absolute_.push_back(std::filesystem::absolute(file).string());
+  }
+  std::string operator()(int64_t row, std::string_view name) const {
+    const ImageRef image = table_.images[static_cast<size_t>(row)];
     int64_t index = 0;
     std::string_view stack;
-    const bool known = split_image_name(name, index, stack) && index == image.index + 1;
-    const bool as_found = known && stack == table.files[image.file];
-    const std::string number =
-        known ? std::string(name.substr(0, name.find('@') + 1)) : std::to_string(image.index + 1) + "@";
-    names.push_back(as_found ? std::string(name) : number + absolute[image.file]);
-    changed = changed || !as_found;
-  });
-  if (changed) loop.set_column("_rlnImageName", std::move(names));
+    const bool known = split_image_name(name, index, stack) && index == int64_t{image.index} + 1;
+    if (known && stack == table_.files[image.file]) return std::string(name);
+    return (known ? std::string(name.substr(0, name.find('@') + 1)) : std::to_string(image.index + 1) + "@") +
+           absolute_[image.file];
+  }
+
+ private:
+  const ParticleTable& table_;
+  std::vector<std::string> absolute_;
+};
+
+void make_names_findable(StarLoop& loop, const ParticleTable& table) {
+  const FindableNames names(table);
+  const auto column = static_cast<size_t>(loop.column("_rlnImageName"));
+  StarRows rows(loop);
+  bool changed = false;
+  for (int64_t row = 0; !changed && rows.next(); ++row) {
+    const std::string_view name = rows.cells()[column];
+    changed = names(row, name) != name;
+  }
+  if (changed) loop.set_column("_rlnImageName", names);
 }
 
 /// Angles and origins of a particle table, in the units that its file has.
-void set_poses(StarLoop& loop, bool modern, const ParticleTable& table,
-               std::span<const std::array<double, 3>> euler_deg, std::span<const std::array<double, 2>> shift_px) {
+void set_poses(StarLoop& loop, bool modern, const ParticleTable& table, std::span<const EulerDeg> euler_deg,
+               std::span<const ShiftPx> shift_px) {
   const char* angles[] = {"_rlnAngleRot", "_rlnAngleTilt", "_rlnAnglePsi"};
   for (size_t axis = 0; axis < 3; ++axis) loop.set_column(angles[axis], component(euler_deg, axis));
   if (modern && !(table.pixel_size_angstrom > 0))
@@ -148,13 +175,14 @@ void add_ctf_cells(SimpleStar& star, const Ctf& ctf) {
 /// CTF columns of a particle table, and of the optics table where it has the same for all particles.
 void set_ctf_columns(StarLoop& loop, StarBlock* optics, const std::vector<Ctf>& ctf) {
   const auto set = [&](const char* label, const auto& value) {
-    std::vector<std::string> cells;
-    for (const Ctf& one : ctf) cells.push_back(fixed(value(one)));
-    const bool same = std::all_of(cells.begin(), cells.end(), [&](const auto& cell) { return cell == cells.front(); });
+    const std::string first = fixed(value(ctf.front()));
+    const bool same =
+        std::all_of(ctf.begin(), ctf.end(), [&](const Ctf& one) { return value(one) == value(ctf.front()); });
     for (size_t i = 0; optics && same && i < optics->loops.size(); ++i)
       if (StarLoop& shared = optics->loops[i]; shared.column(label) >= 0)
-        shared.set_column(label, std::vector<std::string>(static_cast<size_t>(shared.rows()), cells.front()));
-    loop.set_column(label, std::move(cells));
+        shared.set_column(label, [first](int64_t, std::string_view) { return first; });
+    loop.set_column(
+        label, [&ctf, value](int64_t row, std::string_view) { return fixed(value(ctf[static_cast<size_t>(row)])); });
   };
   set("_rlnDefocusU", [](const Ctf& c) { return c.defocus_u_angstrom; });
   set("_rlnDefocusV", [](const Ctf& c) { return c.defocus_v_angstrom; });
@@ -168,8 +196,8 @@ void set_ctf_columns(StarLoop& loop, StarBlock* optics, const std::vector<Ctf>& 
 /// Columns of a new file; empty ones are left out.
 struct NewRows {
   std::vector<std::string> names;  ///< images
-  std::span<const std::array<double, 3>> euler_deg = {};
-  std::span<const std::array<double, 2>> shift_px = {};
+  std::span<const EulerDeg> euler_deg = {};
+  std::span<const ShiftPx> shift_px = {};
   std::span<const Ctf> ctf = {};
   std::span<const int> half_set = {};
 };
@@ -190,9 +218,9 @@ std::string new_star(const NewRows& rows, int side, double pixel_size_angstrom, 
   for (size_t i = 0; i < rows.names.size(); ++i) {
     star.cell(star_quote(rows.names[i]));
     if (!rows.euler_deg.empty())
-      for (const double angle : rows.euler_deg[i]) star.cell(fixed(angle));
+      for (const float angle : rows.euler_deg[i]) star.cell(shortest(angle));
     if (!rows.shift_px.empty())
-      for (const double shift : rows.shift_px[i]) star.cell(fixed(shift * pixel_size_angstrom));
+      for (const float shift : rows.shift_px[i]) star.cell(shortest(static_cast<float>(shift * pixel_size_angstrom)));
     if (!rows.ctf.empty()) add_ctf_cells(star, rows.ctf[i]);
     star.cell(std::to_string(star.group_of(rows.ctf.empty() ? Ctf{} : rows.ctf[i])));
     if (!rows.half_set.empty()) star.cell(std::to_string(rows.half_set[i]));
@@ -248,10 +276,8 @@ StarDocument new_star_document(const ParticleTable& table, StarVersion version) 
   return StarDocument::parse_text(text, "particles");
 }
 
-void write_particles_star(const std::string& path, const ParticleTable& table,
-                          std::span<const std::array<double, 3>> euler_deg,
-                          std::span<const std::array<double, 2>> shift_px,
-                          const std::vector<ExtraColumn>& extra_columns) {
+void write_particles_star(const std::string& path, const ParticleTable& table, std::span<const EulerDeg> euler_deg,
+                          std::span<const ShiftPx> shift_px, const std::vector<ExtraColumn>& extra_columns) {
   if (!euler_deg.empty() || !shift_px.empty()) check_sizes(table.size(), euler_deg, shift_px);
   StarDocument document = document_of(table);
   StarLoop& loop = particle_loop(document);
@@ -259,9 +285,10 @@ void write_particles_star(const std::string& path, const ParticleTable& table,
   if (!euler_deg.empty()) set_poses(loop, document.find("optics") != nullptr, table, euler_deg, shift_px);
   if (table.ctf_replaced && !table.source.empty()) set_ctf_columns(loop, document.find("optics"), table.ctf);
   for (const auto& [label, values] : extra_columns) {
-    std::vector<std::string> cells;
-    for (const double value : values) cells.push_back(general(value));
-    loop.set_column(label, std::move(cells));
+    if (static_cast<int64_t>(values.size()) != table.size())
+      throw std::invalid_argument("write_particles_star: one value a particle");
+    loop.set_column(
+        label, [&values = values](int64_t row, std::string_view) { return general(values[static_cast<size_t>(row)]); });
   }
   document.write(path);
 }
@@ -274,8 +301,8 @@ void write_particles(const std::string& path, const ParticleTable& table,
         {.file = path, .problem = "not a particle file by its name", .repair = "write to a .star or .cs file"}, usage);
   const bool as_they_are = !table.poses_replaced && (star ? !table.source.empty() : table.cs != nullptr);
   const bool none = as_they_are || !table.has_poses;
-  const std::span<const std::array<double, 3>> euler = none ? decltype(euler){} : table.euler_deg;
-  const std::span<const std::array<double, 2>> shift = none ? decltype(shift){} : table.shift_px;
+  const std::span<const EulerDeg> euler = none ? decltype(euler){} : table.euler_deg;
+  const std::span<const ShiftPx> shift = none ? decltype(shift){} : table.shift_px;
   if (star) return write_particles_star(path, table, euler, shift, extra_columns);
   std::vector<ExtraColumn> fields = extra_columns;
   for (auto& [label, values] : fields)
@@ -284,9 +311,8 @@ void write_particles(const std::string& path, const ParticleTable& table,
 }
 
 void write_simple_star(const std::string& path, const std::string& stack_name, int64_t n, int side,
-                       double pixel_size_angstrom, std::span<const std::array<double, 3>> euler_deg,
-                       std::span<const std::array<double, 2>> shift_px, std::span<const Ctf> ctf,
-                       std::span<const int> half_set) {
+                       double pixel_size_angstrom, std::span<const EulerDeg> euler_deg,
+                       std::span<const ShiftPx> shift_px, std::span<const Ctf> ctf, std::span<const int> half_set) {
   const auto fits = [&](size_t size) { return size == 0 || static_cast<int64_t>(size) == n; };
   if (n < 1 || !fits(euler_deg.size()) || !fits(shift_px.size()) || !fits(ctf.size()) || !fits(half_set.size()))
     throw std::invalid_argument("write_simple_star: one entry a particle, or none");

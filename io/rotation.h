@@ -8,6 +8,9 @@ using RotationMatrix = std::array<double, 9>;
 
 /// RELION's angles rot, tilt, psi in degrees, intrinsic ZYZ.
 RotationMatrix matrix_of_euler(const std::array<double, 3>& euler_deg);
+inline RotationMatrix matrix_of_euler(const std::array<float, 3>& euler_deg) {
+  return matrix_of_euler(std::array<double, 3>{euler_deg[0], euler_deg[1], euler_deg[2]});
+}
 /// rot and psi in (-180, 180], tilt in [0, 180]; rot = 0 where tilt is 0 or 180, as RELION writes.
 std::array<double, 3> euler_of_matrix(const RotationMatrix& matrix);
 

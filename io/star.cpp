@@ -4,10 +4,13 @@
 #include <stdexcept>
 
 #include "io/atomic_file.h"
+#include "io/error.h"
 #include "io/star_token.h"
 
 namespace recon::io {
 namespace {
+
+constexpr int64_t kPiece = 1 << 20;
 
 std::string_view without_underscore(std::string_view label) { return label.starts_with('_') ? label.substr(1) : label; }
 
@@ -48,72 +51,121 @@ int StarLoop::column(std::string_view label) const {
 }
 
 int64_t StarLoop::line(int64_t row) const {
-  const std::string_view before = text_.substr(0, row_begin_.at(static_cast<size_t>(row)));
-  return 1 + std::count(before.begin(), before.end(), '\n');
+  if (row < 0 || row >= rows_) throw std::out_of_range("StarLoop::line: no such row");
+  int64_t begin = kept_ ? (*kept_)[static_cast<size_t>(row)] : -1;
+  if (begin < 0) {
+    StarRows rows(*this);
+    for (int64_t i = 0; i <= row; ++i) rows.next();
+    begin = rows.begin();
+  }
+  StarLines lines(*source_, first_row_, first_line_);
+  for (std::string_view text; lines.next(text) && lines.begin() < begin;) continue;
+  return lines.line();
 }
 
-void StarLoop::split_row(int64_t row, std::vector<std::string_view>& cells, bool unquote) const {
-  cells.clear();
-  StarLine line(text_, row_begin_[static_cast<size_t>(row)]);
-  std::string_view cell;
-  while (line.next(cell) == StarLine::Next::cell) cells.push_back(unquote ? star_unquote(cell) : cell);
+std::vector<std::string> StarLoop::row(int64_t row) const {
+  if (row < 0 || row >= rows_) throw std::out_of_range("StarLoop::row: no such row");
+  StarRows rows(*this);
+  for (int64_t i = 0; i <= row; ++i) rows.next();
+  return {rows.cells().begin(), rows.cells().end()};
 }
 
-std::vector<std::string_view> StarLoop::row(int64_t row) const {
-  if (row < 0 || row >= rows()) throw std::out_of_range("StarLoop::row: no such row");
-  std::vector<std::string_view> cells;
-  split_row(row, cells, true);
-  return cells;
-}
-
-void StarLoop::set_column(std::string_view label, std::vector<std::string> values) {
-  if (static_cast<int64_t>(values.size()) != rows()) throw std::invalid_argument("set_column: one value a row");
+void StarLoop::set_column(std::string_view label, StarCells cells) {
   const std::string_view bare = without_underscore(label);
   if (bare.empty() ||
       std::any_of(bare.begin(), bare.end(), [](char c) { return static_cast<unsigned char>(c) <= ' '; }))
     throw std::invalid_argument("set_column: not a label");
   for (NewColumn& known : new_columns_)
     if (without_underscore(known.label) == bare) {
-      known.values = std::move(values);
+      known.cells = std::move(cells);
       return;
     }
-  new_columns_.push_back({std::string("_").append(bare), std::move(values)});
+  new_columns_.push_back({std::string("_").append(bare), std::move(cells)});
+}
+
+void StarLoop::set_column(std::string_view label, std::vector<std::string> values) {
+  if (static_cast<int64_t>(values.size()) != rows_) throw std::invalid_argument("set_column: one value a row");
+  const auto held = std::make_shared<const std::vector<std::string>>(std::move(values));
+  set_column(label, [held](int64_t row, std::string_view) { return (*held)[static_cast<size_t>(row)]; });
 }
 
 void StarLoop::keep_rows(std::span<const int64_t> rows) {
-  std::vector<uint64_t> begins;
-  for (const int64_t row : rows) begins.push_back(row_begin_.at(static_cast<size_t>(row)));
-  for (NewColumn& fresh : new_columns_) {
-    std::vector<std::string> values;
-    for (const int64_t row : rows) values.push_back(fresh.values[static_cast<size_t>(row)]);
-    fresh.values = std::move(values);
+  for (const int64_t row : rows)
+    if (row < 0 || row >= rows_) throw std::out_of_range("StarLoop::keep_rows: no such row");
+  std::vector<int64_t> begins;
+  begins.reserve(static_cast<size_t>(rows_));
+  for (StarRows all(*this); all.next();) begins.push_back(all.begin());
+  std::vector<int64_t> kept;
+  kept.reserve(rows.size());
+  for (const int64_t row : rows) kept.push_back(begins[static_cast<size_t>(row)]);
+  if (!new_columns_.empty()) {
+    const auto from = std::make_shared<const std::vector<int64_t>>(rows.begin(), rows.end());
+    for (NewColumn& fresh : new_columns_)
+      fresh.cells = [from, cells = std::move(fresh.cells)](int64_t row, std::string_view before) {
+        return cells((*from)[static_cast<size_t>(row)], before);
+      };
   }
-  row_begin_ = std::move(begins);
-  fewer_rows_ = true;
+  kept_ = std::make_shared<const std::vector<int64_t>>(std::move(kept));
+  rows_ = static_cast<int64_t>(rows.size());
 }
 
-void StarLoop::write_to(std::string& out) const {
+template <class Put>
+void StarLoop::write_to(Put put) const {
   std::vector<const NewColumn*> replaced(labels_.size(), nullptr), added;
   for (const NewColumn& fresh : new_columns_) {
     const int at = column(fresh.label);
     if (at < 0) added.push_back(&fresh);
     if (at >= 0) replaced[static_cast<size_t>(at)] = &fresh;
   }
-  out += "loop_\n";
+  std::string out = "loop_\n";
   size_t number = 0;
-  for (const std::string_view label : labels_) out.append(label) += " #" + std::to_string(++number) + "\n";
+  for (const std::string& label : labels_) out += label + " #" + std::to_string(++number) + "\n";
   for (const NewColumn* fresh : added) out += fresh->label + " #" + std::to_string(++number) + "\n";
-  std::vector<std::string_view> cells;
-  for (int64_t row = 0; row < rows(); ++row) {
-    const size_t at = static_cast<size_t>(row);
-    split_row(row, cells, false);
-    for (size_t i = 0; i < cells.size(); ++i) {
+  StarRows rows(*this);
+  for (int64_t row = 0; rows.next(); ++row) {
+    for (size_t i = 0; i < labels_.size(); ++i) {
       if (i) out += ' ';
-      replaced[i] ? out += star_quote(replaced[i]->values[at]) : out += cells[i];
+      const std::string_view cell = rows.raw()[i];
+      replaced[i] ? out += star_quote(replaced[i]->cells(row, star_unquote(cell))) : out += cell;
     }
-    for (const NewColumn* fresh : added) out += ' ' + star_quote(fresh->values[at]);
-    if (row + 1 < rows()) out += '\n';
+    for (const NewColumn* fresh : added) out += ' ' + star_quote(fresh->cells(row, {}));
+    if (row + 1 < rows_) out += '\n';
+    put(std::string_view(out));
+    out.clear();
   }
+  put(std::string_view(out));
+}
+
+StarRows::StarRows(const StarLoop& loop) : loop_(loop), lines_(*loop.source_, loop.first_row_, loop.first_line_) {
+  loop.source_->check_unchanged();
+}
+
+bool StarRows::next() {
+  if (++row_ >= loop_.rows_) {
+    if (row_ == loop_.rows_) loop_.source_->check_unchanged();
+    return false;
+  }
+  if (loop_.kept_) lines_.seek((*loop_.kept_)[static_cast<size_t>(row_)]);
+  raw_.clear();
+  for (std::string_view text, cell; raw_.empty();) {
+    if (!lines_.next(text)) refuse();
+    for (StarLine line(text); line.next(cell) == StarLine::Next::cell;) raw_.push_back(cell);
+  }
+  if (raw_.size() != loop_.labels_.size()) refuse();
+  return true;
+}
+
+std::span<const std::string_view> StarRows::cells() {
+  unquoted_.clear();
+  for (const std::string_view cell : raw_) unquoted_.push_back(star_unquote(cell));
+  return unquoted_;
+}
+
+void StarRows::refuse() const {
+  loop_.source_->check_unchanged();
+  throw InputError({.file = loop_.source_->name(),
+                    .problem = "the file reads differently than before",
+                    .repair = "leave it as it is until this program has ended, and run the same command again"});
 }
 
 const StarPair* StarBlock::pair(std::string_view label) const {
@@ -132,21 +184,41 @@ StarBlock* StarDocument::find(std::string_view block) {
   return const_cast<StarBlock*>(static_cast<const StarDocument*>(this)->find(block));
 }
 
-std::string StarDocument::text() const {
-  if (!text_) return {};
-  const std::string_view original = *text_;
-  std::string out;
-  size_t done = 0;
+template <class Put>
+void StarDocument::write_to(Put put) const {
+  if (!source_) return;
+  source_->check_unchanged();
+  int64_t done = 0;
+  std::string piece;
+  const auto copy_to = [&](int64_t end) {
+    while (done < end) {
+      piece.resize(static_cast<size_t>(std::min(kPiece, end - done)));
+      source_->read_at(done, std::as_writable_bytes(std::span(piece)));
+      put(std::string_view(piece));
+      done += static_cast<int64_t>(piece.size());
+    }
+  };
   for (const StarBlock& block : blocks_)
     for (const StarLoop& loop : block.loops) {
-      if (loop.new_columns_.empty() && !loop.fewer_rows_) continue;
-      out += original.substr(done, loop.begin_ - done);
-      loop.write_to(out);
+      if (loop.new_columns_.empty() && !loop.kept_) continue;
+      copy_to(loop.begin_);
+      loop.write_to(put);
       done = loop.end_;
     }
-  return out.append(original.substr(done));
+  copy_to(source_->size());
+  source_->check_unchanged();
 }
 
-void StarDocument::write(const std::string& path) const { write_file(path, text(), "star"); }
+std::string StarDocument::text() const {
+  std::string out;
+  write_to([&](std::string_view piece) { out += piece; });
+  return out;
+}
+
+void StarDocument::write(const std::string& path) const {
+  AtomicFile file(path, "star");
+  write_to([&](std::string_view piece) { file.write(piece); });
+  file.commit();
+}
 
 }  // namespace recon::io

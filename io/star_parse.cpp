@@ -12,6 +12,8 @@ namespace {
 // More than any program writes; a file that asks for more is not a particle file.
 constexpr size_t kMostColumns = 10'000;
 constexpr size_t kMostBlocks = 100'000;
+constexpr int64_t kHeldBytes = 32 << 20;  // of a file that is kept in memory
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 bool same_word(std::string_view a, std::string_view lower) {
   return a.size() == lower.size() && std::equal(a.begin(), a.end(), lower.begin(), [](char x, char y) {
@@ -27,20 +29,15 @@ bool starts_word(std::string_view a, std::string_view lower) {
 /// One pass over the text, a line at a time.
 class StarParser {
  public:
-  StarParser(std::string_view text, const std::string& name, std::vector<StarBlock>& blocks)
-      : text_(text), name_(name), blocks_(blocks) {}
+  StarParser(std::shared_ptr<const ByteSource> source, std::vector<StarBlock>& blocks)
+      : source_(std::move(source)), lines_(*source_), blocks_(blocks) {}
 
   void parse() {
-    if (const size_t nul = text_.find('\0'); nul != std::string_view::npos) {
-      line_ = 1 + std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(nul), '\n');
-      refuse("a NUL byte: this is not a text file", "give a STAR file");
+    for (std::string_view text; lines_.next(text);) {
+      line_begin_ = text.data();
+      if (lines_.begin() == 0 && text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+      parse_line(text);
     }
-    size_t at = text_.starts_with("\xef\xbb\xbf") ? 3 : 0;
-    for (; at < text_.size(); ++line_) {
-      const size_t next = parse_line(at);
-      at = next;
-    }
-    line_ = std::max<int64_t>(1, line_ - 1);
     end_labels();
     if (blocks_.empty()) refuse("no data_ block", "give a STAR file");
   }
@@ -50,18 +47,17 @@ class StarParser {
 
   [[noreturn]] void refuse(const std::string& problem, const std::string& repair, std::string_view field = {},
                            std::string_view value = {}) const {
-    throw InputError({name_, "line " + std::to_string(line_), std::string(field.substr(0, 200)),
-                      std::string(value.substr(0, 200)), problem, repair});
+    throw InputError({source_->name(), "line " + std::to_string(std::max<int64_t>(1, lines_.line())),
+                      std::string(field.substr(0, 200)), std::string(value.substr(0, 200)), problem, repair});
   }
 
-  /// Reads the line at `at`; gives the start of the next one.
-  size_t parse_line(size_t at) {
-    StarLine line(text_, at);
+  void parse_line(std::string_view text) {
+    StarLine line(text);
     std::string_view first;
     const StarLine::Next found = line.next(first);
     if (found == StarLine::Next::open_quote) refuse_quote();
-    if (found == StarLine::Next::end) return skip_rest(line.position());
-    if (state_ == State::rows && !ends_loop(first)) return parse_row(at);
+    if (found == StarLine::Next::end) return;
+    if (state_ == State::rows && !ends_loop(first)) return parse_row(first, line);
     if (starts_word(first, "data_")) {
       begin_block(first.substr(5), line);
     } else if (same_word(first, "loop_")) {
@@ -70,21 +66,19 @@ class StarParser {
       parse_label(first, line);
     } else if (state_ == State::labels) {
       state_ = State::rows;
-      return parse_row(at);
+      parse_row(first, line);
     } else {
       refuse_word(first);
     }
-    return skip_rest(line.position());
   }
 
   static bool ends_loop(std::string_view first) {
     return first[0] == '_' || starts_word(first, "data_") || same_word(first, "loop_");
   }
 
-  size_t skip_rest(size_t at) const {
-    const size_t end = text_.find('\n', at);
-    return end == std::string_view::npos ? text_.size() : end + 1;
-  }
+  /// Where a part of this line stands in the document.
+  int64_t begin_of(std::string_view part) const { return lines_.begin() + (part.data() - line_begin_); }
+  int64_t end_of(std::string_view part) const { return begin_of(part) + static_cast<int64_t>(part.size()); }
 
   void expect_line_end(StarLine& line, std::string_view after) {
     std::string_view extra;
@@ -108,7 +102,7 @@ class StarParser {
     end_labels();
     if (blocks_.size() == kMostBlocks) refuse("more than 100000 blocks", "give a particle STAR file");
     expect_line_end(line, "data_" + std::string(name.substr(0, 100)));
-    blocks_.push_back({name, line_, {}, {}});
+    blocks_.push_back({std::string(name), lines_.line(), {}, {}});
     state_ = State::pairs;
   }
 
@@ -117,9 +111,9 @@ class StarParser {
     if (blocks_.empty()) refuse("a table before the first data_ block", "add a data_ line before it", word);
     expect_line_end(line, word);
     StarLoop& loop = blocks_.back().loops.emplace_back();
-    loop.text_ = text_;
-    loop.begin_ = static_cast<size_t>(word.data() - text_.data());
-    loop.end_ = loop.begin_ + word.size();
+    loop.source_ = source_;
+    loop.begin_ = begin_of(word);
+    loop.end_ = end_of(word);
     state_ = State::labels;
     seen_.clear();
   }
@@ -130,10 +124,10 @@ class StarParser {
     if (state_ == State::labels) {
       StarLoop& loop = block.loops.back();
       if (loop.labels_.size() == kMostColumns) refuse("more than 10000 columns", "give a particle STAR file");
-      if (!seen_.insert(label).second) refuse("the column stands twice in this table", "remove one of the two", label);
+      if (!seen_.emplace(label).second) refuse("the column stands twice in this table", "remove one of the two", label);
       expect_line_end(line, label);
-      loop.labels_.push_back(label);
-      loop.end_ = line.position();
+      loop.labels_.emplace_back(label);
+      loop.end_ = end_of(label);
       return;
     }
     state_ = State::pairs;
@@ -142,26 +136,25 @@ class StarParser {
     if (found == StarLine::Next::open_quote) refuse_quote();
     if (found == StarLine::Next::end) refuse("a label without a value", "put the value on the same line", label);
     expect_line_end(line, label);
-    block.pairs.push_back({label, star_unquote(value), line_});
+    block.pairs.push_back({std::string(label), std::string(star_unquote(value)), lines_.line()});
   }
 
-  size_t parse_row(size_t at) {
+  void parse_row(std::string_view first, StarLine& line) {
     StarLoop& loop = blocks_.back().loops.back();
-    StarLine line(text_, at);
-    std::string_view cell;
-    size_t cells = 0;
+    if (first[0] == ';') refuse_word(first);
+    std::string_view cell = first;
+    size_t cells = 1;
     StarLine::Next found;
-    while ((found = line.next(cell)) == StarLine::Next::cell) {
-      if (++cells == 1 && cell[0] == ';') refuse_word(cell);
-      loop.end_ = line.position();
-    }
+    while ((found = line.next(cell)) == StarLine::Next::cell) ++cells;
     if (found == StarLine::Next::open_quote) refuse_quote();
     if (cells != loop.labels_.size())
       refuse("the row has " + std::to_string(cells) + " cells, the table has " + std::to_string(loop.labels_.size()) +
                  " columns",
              "complete the row; cells with blanks must be quoted");
-    loop.row_begin_.push_back(at);
-    return skip_rest(line.position());
+    loop.end_ = end_of(cell);
+    if (loop.rows_++ > 0) return;
+    loop.first_row_ = lines_.begin();
+    loop.first_line_ = lines_.line();
   }
 
   void end_labels() const {
@@ -169,30 +162,34 @@ class StarParser {
       refuse("a table without labels", "list the labels after loop_");
   }
 
-  std::string_view text_;
-  const std::string& name_;
+  std::shared_ptr<const ByteSource> source_;
+  StarLines lines_;
   std::vector<StarBlock>& blocks_;
-  std::unordered_set<std::string_view> seen_;
+  std::unordered_set<std::string> seen_;
   State state_ = State::pairs;
-  int64_t line_ = 1;
+  const char* line_begin_ = nullptr;
 };
 
-StarDocument StarDocument::parse_text(std::string_view text, const std::string& name) {
+StarDocument StarDocument::parse(std::shared_ptr<const ByteSource> source) {
   StarDocument document;
-  document.text_ = std::make_shared<const std::string>(text);
-  document.name_ = name;
-  StarParser(*document.text_, document.name_, document.blocks_).parse();
+  document.name_ = source->name();
+  StarParser(source, document.blocks_).parse();
+  source->check_unchanged();
+  document.source_ = std::move(source);
   return document;
+}
+
+StarDocument StarDocument::parse_text(std::string_view text, const std::string& name) {
+  return parse(std::make_shared<TextSource>(std::string(text), name));
 }
 
 StarDocument StarDocument::parse(const ByteSource& source) {
-  StarDocument document;
-  document.text_ = std::make_shared<const std::string>(read_all(source));
-  document.name_ = source.name();
-  StarParser(*document.text_, document.name_, document.blocks_).parse();
-  return document;
+  return parse(std::make_shared<TextSource>(read_all(source), source.name()));
 }
 
-StarDocument StarDocument::parse(const std::string& path) { return parse(FileSource(path)); }
+StarDocument StarDocument::parse(const std::string& path) {
+  const auto file = std::make_shared<FileSource>(path);
+  return file->size() <= kHeldBytes ? parse(*file) : parse(std::shared_ptr<const ByteSource>(file));
+}
 
 }  // namespace recon::io

@@ -1,6 +1,7 @@
 #include "engine/analyze/cluster.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <numeric>
 
@@ -11,6 +12,7 @@ namespace recon {
 namespace {
 
 constexpr int sweeps = 10, most_rounds = 300;
+constexpr int64_t block = 16'384;  // points a task; sums are formed by block, so that threads do not change their bits
 
 /// Rows of numbers: points [N, width] or the centres of clusters.
 struct Rows {
@@ -39,31 +41,50 @@ size_t nearest(const Rows& rows, std::span<const float> point) {
 }
 
 /// Moves the centres to the means of their points; one without points stays.
-void move_centres(const Rows& points, const std::vector<int32_t>& labels, std::vector<float>& centres) {
+void move_centres(ThreadPool& threads, const Rows& points, const std::vector<int32_t>& labels,
+                  std::vector<float>& centres) {
   const size_t width = points.width, count = centres.size() / width;
-  std::vector<double> sums(centres.size(), 0), sizes(count, 0);
-  for (size_t i = 0; i < labels.size(); ++i) {
-    const auto c = static_cast<size_t>(labels[i]);
-    for (size_t j = 0; j < width; ++j) sums[c * width + j] += points[i][j];
-    ++sizes[c];
+  struct Sums {
+    std::vector<double> points, sizes;
+  };
+  std::vector<Sums> blocks((labels.size() + block - 1) / block);
+  threads.for_range(static_cast<int64_t>(labels.size()), block, [&](int64_t first, int64_t last) {
+    Sums& sums = blocks[static_cast<size_t>(first / block)];
+    sums = {.points = std::vector<double>(centres.size(), 0), .sizes = std::vector<double>(count, 0)};
+    for (auto i = static_cast<size_t>(first); i < static_cast<size_t>(last); ++i) {
+      const auto c = static_cast<size_t>(labels[i]);
+      for (size_t j = 0; j < width; ++j) sums.points[c * width + j] += points[i][j];
+      ++sums.sizes[c];
+    }
+  });
+  for (size_t c = 0; c < count; ++c) {
+    double size = 0;
+    for (const Sums& sums : blocks) size += sums.sizes[c];
+    for (size_t j = c * width; j < (c + 1) * width && size > 0; ++j) {
+      double sum = 0;
+      for (const Sums& sums : blocks) sum += sums.points[j];
+      centres[j] = static_cast<float>(sum / size);
+    }
   }
-  for (size_t c = 0; c < count; ++c)
-    for (size_t j = 0; j < width && sizes[c] > 0; ++j)
-      centres[c * width + j] = static_cast<float>(sums[c * width + j] / sizes[c]);
 }
 
 /// One sweep of Lloyd's: labels by the nearest centre. Gives whether one changed.
-bool label_points(const Rows& points, const std::vector<float>& centres, std::vector<int32_t>& labels) {
-  bool changed = false;
-  for (size_t i = 0; i < labels.size(); ++i) {
-    const auto label = static_cast<int32_t>(nearest({centres, points.width}, points[i]));
-    changed |= labels[i] != label;
-    labels[i] = label;
-  }
+bool label_points(ThreadPool& threads, const Rows& points, const std::vector<float>& centres,
+                  std::vector<int32_t>& labels) {
+  std::atomic<bool> changed = false;
+  threads.for_range(static_cast<int64_t>(labels.size()), block, [&](int64_t first, int64_t last) {
+    bool here = false;
+    for (auto i = static_cast<size_t>(first); i < static_cast<size_t>(last); ++i) {
+      const auto label = static_cast<int32_t>(nearest({centres, points.width}, points[i]));
+      here |= labels[i] != label;
+      labels[i] = label;
+    }
+    if (here) changed = true;
+  });
   return changed;
 }
 
-std::vector<float> first_centres(const Rows& points, size_t wanted, uint64_t seed) {
+std::vector<float> first_centres(ThreadPool& threads, const Rows& points, size_t wanted, uint64_t seed) {
   const size_t count = points.count();
   const Philox random{seed, Purpose::clustering};
   const auto uniform = [&](uint64_t draw) { return uniform01_double(random.draw(draw).v[0], random.draw(draw).v[1]); };
@@ -73,7 +94,10 @@ std::vector<float> first_centres(const Rows& points, size_t wanted, uint64_t see
   std::vector<double> distance(count, INFINITY);
   for (size_t found = 1; found < wanted; ++found) {
     const auto last = std::span<const float>(centres).last(points.width);
-    for (size_t i = 0; i < count; ++i) distance[i] = std::min(distance[i], squared_distance(points[i], last));
+    threads.for_range(static_cast<int64_t>(count), block, [&](int64_t from, int64_t to) {
+      for (auto i = static_cast<size_t>(from); i < static_cast<size_t>(to); ++i)
+        distance[i] = std::min(distance[i], squared_distance(points[i], last));
+    });
     double left = uniform(found) * std::accumulate(distance.begin(), distance.end(), 0.0);
     size_t chosen = 0;
     for (size_t i = 0; i < count; ++i) {
@@ -100,9 +124,10 @@ std::vector<std::vector<int32_t>> cluster(std::span<const float> points, int dim
   });
   for (size_t i = 0; i < count; ++i) labels[static_cast<size_t>(order[i])] = static_cast<int32_t>(i * groups / count);
   std::vector<float> centres(groups * rows.width);
+  ThreadPool alone(1);
   for (int sweep = 0; sweep < (dimension > 1 ? sweeps : 0); ++sweep) {
-    move_centres(rows, labels, centres);
-    label_points(rows, centres, labels);
+    move_centres(alone, rows, labels, centres);
+    label_points(alone, rows, centres, labels);
   }
   if (dimension > 1) std::sort(order.begin(), order.end());
   std::vector<std::vector<int32_t>> members(groups);
@@ -111,16 +136,19 @@ std::vector<std::vector<int32_t>> cluster(std::span<const float> points, int dim
   return members;
 }
 
-Clusters kmeans(std::span<const float> points, int dimension, int count, uint64_t seed) {
+Clusters kmeans(ThreadPool& threads, std::span<const float> points, int dimension, int count, uint64_t seed) {
   expect(dimension > 0 && points.size() % static_cast<size_t>(dimension) == 0, "kmeans: whole rows are wanted");
   const Rows rows{points, static_cast<size_t>(dimension)};
   expect(count >= 1 && static_cast<size_t>(count) <= rows.count(), "kmeans: from one cluster to one a point");
-  std::vector<float> centres = first_centres(rows, static_cast<size_t>(count), seed);
+  std::vector<float> centres = first_centres(threads, rows, static_cast<size_t>(count), seed);
   Clusters clusters{.labels = std::vector<int32_t>(rows.count(), -1), .representatives = {}};
-  for (int round = 0; round < most_rounds && label_points(rows, centres, clusters.labels); ++round)
-    move_centres(rows, clusters.labels, centres);
-  for (size_t c = 0; c < static_cast<size_t>(count); ++c)
-    clusters.representatives.push_back(nearest(rows, Rows{centres, rows.width}[c]));
+  for (int round = 0; round < most_rounds && label_points(threads, rows, centres, clusters.labels); ++round)
+    move_centres(threads, rows, clusters.labels, centres);
+  clusters.representatives.resize(static_cast<size_t>(count));
+  threads.run(count, [&](int64_t c, int) {
+    const auto centre = static_cast<size_t>(c);
+    clusters.representatives[centre] = nearest(rows, Rows{centres, rows.width}[centre]);
+  });
   return clusters;
 }
 

@@ -4,6 +4,8 @@
 #include <span>
 #include <vector>
 
+#include "kernels/runtime/thread_pool.h"
+
 namespace recon {
 
 /// Groups points [N, dimension] (row-major) into at most `bins` clusters: quantiles along the axis for one dimension,
@@ -19,7 +21,7 @@ struct Clusters {
 };
 
 /// k-means until no label changes, from k-means++ centres (Arthur & Vassilvitskii 2007) that are a function of `seed`.
-/// Throws ContractError unless 1 <= count <= N.
-Clusters kmeans(std::span<const float> points, int dimension, int count, uint64_t seed);
+/// The same for any number of threads. Throws ContractError unless 1 <= count <= N.
+Clusters kmeans(ThreadPool& threads, std::span<const float> points, int dimension, int count, uint64_t seed);
 
 }  // namespace recon

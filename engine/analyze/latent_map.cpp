@@ -22,10 +22,10 @@ LatentSeries of_images(const std::string& name, std::span<const float> z, int la
   return series;
 }
 
-Clusters numbered_clusters(std::span<const float> z, int latent, const LatentMapOptions& options) {
+Clusters numbered_clusters(ThreadPool& threads, std::span<const float> z, int latent, const LatentMapOptions& options) {
   const auto images = static_cast<int64_t>(z.size()) / latent;
   const int count = static_cast<int>(std::min<int64_t>(options.clusters, images));
-  const Clusters found = kmeans(z, latent, count, options.seed);
+  const Clusters found = kmeans(threads, z, latent, count, options.seed);
   std::vector<float> centres;
   for (const size_t image : found.representatives) {
     const auto centre = row_of(z, latent, image);
@@ -107,7 +107,7 @@ LatentMap map_latents(ThreadPool& threads, std::span<const float> z, int latent,
       expect(image < z.size() / static_cast<size_t>(latent), "latents: an image that is not there");
   LatentMap map{.components = principal_components(z, latent, options.components),
                 .umap = {},
-                .clusters = numbered_clusters(z, latent, options)};
+                .clusters = numbered_clusters(threads, z, latent, options)};
   map.series.push_back(of_images("kmeans", z, latent, map.clusters.representatives));
   const int kept = static_cast<int>(map.components.variance.size());
   for (int c = 0; c < kept; ++c)

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
+#include <future>
 #include <numeric>
 
 #include "engine/geometry/lattice.h"
@@ -17,12 +17,13 @@ constexpr int64_t chunk_images = 256;
 using Reader = std::function<void(int64_t first, int64_t count, std::span<float> out)>;
 
 /// 1/std of the un-windowed Hartley images.
-float hartley_scale(Device& device, int side, int64_t count, const Reader& read) {
+float hartley_scale(Device& device, int side, int64_t count, const Reader& read, const std::function<void()>& between) {
   const int64_t area = int64_t{side} * side, stride = std::max<int64_t>(1, count / 1000);
   Buffer<float> image(device, 1, area);
   std::vector<float> host(static_cast<size_t>(area));
   double sum = 0, squares = 0, n = 0;
   for (int64_t i = 0; i < count; i += stride) {
+    if (between) between();
     read(i, 1, host);
     image.upload(host);
     hartley(device, Hartley2d{.images = image.view(), .hartley = image.view(), .side = side});
@@ -101,25 +102,56 @@ class Keeper {
   std::shared_ptr<float[]> host_;
 };
 
+/// The images a chunk at a time: while one is worked on, the next is read.
+class ReadAhead {
+ public:
+  ReadAhead(const Reader& read, int64_t count, int64_t chunk, int64_t area)
+      : read_(read), count_(count), chunk_(chunk), area_(area) {
+    begin();
+  }
+  /// Valid until the next call. Throws what reading threw.
+  std::span<const float> next() {
+    reading_.get();
+    std::swap(here_, coming_);
+    begin();
+    return here_;
+  }
+
+ private:
+  void begin() {
+    const int64_t first = first_, n = std::min(chunk_, count_ - first);
+    if (n <= 0) return;
+    first_ += n;
+    coming_.resize(static_cast<size_t>(n * area_));
+    reading_ = std::async(std::launch::async, [this, first, n] { read_(first, n, coming_); });
+  }
+  const Reader& read_;
+  const int64_t count_, chunk_, area_;
+  int64_t first_ = 0;
+  std::vector<float> here_, coming_;
+  std::future<void> reading_;  // after what it writes to: it is waited for first
+};
+
 Dataset prepare_from(Device& device, int side, double pixel_size, int64_t count, const Reader& read,
-                     const std::vector<CtfParameters>& ctf, const PreparationConfig& config) {
+                     const std::vector<CtfParameters>& ctf, const PreparationConfig& config,
+                     const std::function<void()>& between) {
   Dataset data;
   data.side = side;
   data.pixel_size_angstrom = pixel_size;
   data.count = count;
   data.host_pixels = circular_pixels(side, config.band > 0 ? std::min(config.band, side / 2.0) : side / 2.0);
   data.pixels = Buffer<Pixel>(device, data.host_pixels);
-  data.scale = hartley_scale(device, side, count, read) * (config.invert ? -1.0f : 1.0f);
+  data.scale = hartley_scale(device, side, count, read, between) * (config.invert ? -1.0f : 1.0f);
   const int64_t area = int64_t{side} * side, chunk = std::min(chunk_images, count);
   Buffer<float> real(device, chunk, area);
   Keeper keeper(device, data, chunk, config);
   Buffer<CtfParameters> parameters;
   if (!ctf.empty() && config.ctf != CtfMode::none) parameters = Buffer<CtfParameters>(device, ctf);
-  std::vector<float> host(static_cast<size_t>(chunk * area));
+  ReadAhead ahead(read, count, chunk, area);
   for (int64_t first = 0; first < count; first += chunk) {
-    const int64_t n = std::min(chunk, count - first);
-    const std::span<float> images(host.data(), static_cast<size_t>(n * area));
-    read(first, n, images);
+    if (between) between();
+    const std::span<const float> images = ahead.next();
+    const int64_t n = static_cast<int64_t>(images.size()) / area;
     real.upload(images);
     const View<float> some = real.rows(0, n), out = keeper.place(first, n);
     if (config.window)
@@ -140,22 +172,22 @@ Dataset prepare_from(Device& device, int side, double pixel_size, int64_t count,
 
 }  // namespace
 
-Dataset prepare(Device& device, const io::ParticleTable& particles, const PreparationConfig& config) {
+Dataset prepare(Device& device, const io::ParticleTable& particles, const PreparationConfig& config,
+                const std::function<void()>& between) {
   return prepare_from(
       device, particles.side, particles.pixel_size_angstrom, particles.size(),
       [&](int64_t first, int64_t count, std::span<float> out) { io::read_particles(particles, first, count, out); },
-      ctf_parameters(particles), config);
+      ctf_parameters(particles), config, between);
 }
 
 Dataset prepare(Device& device, int side, double pixel_size_angstrom, std::vector<float> images,
                 const std::vector<CtfParameters>& ctf, const PreparationConfig& config) {
   const int64_t area = int64_t{side} * side, count = static_cast<int64_t>(images.size()) / area;
-  return prepare_from(
-      device, side, pixel_size_angstrom, count,
-      [&](int64_t first, int64_t n, std::span<float> out) {
-        std::copy_n(images.begin() + first * area, n * area, out.begin());
-      },
-      ctf, config);
+  return prepare_from(device, side, pixel_size_angstrom, count,
+                      [&](int64_t first, int64_t n, std::span<float> out) {
+                        std::copy_n(images.begin() + first * area, n * area, out.begin());
+                      },
+                      ctf, config, {});
 }
 
 std::vector<CtfParameters> ctf_parameters(const io::ParticleTable& particles) {

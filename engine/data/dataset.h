@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,8 +44,10 @@ struct Dataset {
 
 /// Reads, windows, transforms, gathers and scales all images (paper §3.3; reference conventions of the authors' code:
 /// the scale is the standard deviation of the un-windowed Hartley images, over at most 1,000 images at an even stride).
-/// Throws io::InputError for unreadable images; ContractError for an odd box.
-Dataset prepare(Device& device, const io::ParticleTable& particles, const PreparationConfig& config);
+/// The next images are read while the device works on some. `between` is called every few milliseconds, and stops the
+/// work by throwing. Throws io::InputError for unreadable images; ContractError for an odd box.
+Dataset prepare(Device& device, const io::ParticleTable& particles, const PreparationConfig& config,
+                const std::function<void()>& between = {});
 
 /// The same from images in memory, [N, D·D].
 Dataset prepare(Device& device, int side, double pixel_size_angstrom, std::vector<float> images,

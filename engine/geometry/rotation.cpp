@@ -63,7 +63,7 @@ double determinant(const Matrix3& a) {
 }
 
 Matrix3 euler_to_matrix(const EulerDegrees& angles) {
-  return io::matrix_of_euler({angles.rot, angles.tilt, angles.psi});
+  return io::matrix_of_euler(std::array{angles.rot, angles.tilt, angles.psi});
 }
 
 EulerDegrees matrix_to_euler(const Matrix3& m) {

@@ -33,13 +33,15 @@ void write_picture(const ResultContext& c, const std::vector<Picture>& pictures)
 }
 
 void write_poses(const ResultContext& c) {
-  std::vector<std::array<double, 3>> euler;
-  std::vector<std::array<double, 2>> shifts;
+  std::vector<io::EulerDeg> euler;
+  std::vector<io::ShiftPx> shifts;
+  euler.reserve(static_cast<size_t>(c.state.images));
+  shifts.reserve(static_cast<size_t>(c.state.images));
   for (size_t i = 0; i < static_cast<size_t>(c.state.images); ++i) {
     Matrix3 matrix;
     for (size_t j = 0; j < 9; ++j) matrix[j] = c.state.matrices[9 * i + j];
     const EulerDegrees e = matrix_to_euler(matrix);
-    euler.push_back({e.rot, e.tilt, e.psi});
+    euler.push_back({float(e.rot), float(e.tilt), float(e.psi)});
     shifts.push_back({c.state.shifts[2 * i], c.state.shifts[2 * i + 1]});
   }
   io::write_particles_star(c.folder.file("poses.star"), c.particles, euler, shifts);

@@ -39,7 +39,7 @@ class Run {
     note("reading " + std::to_string(particles_.size()) + " images of " + std::to_string(particles_.side) + " x " +
          std::to_string(particles_.side) + " pixels");
     folder_.write_status(status_json("reading", nullptr, device_.name(), warnings_));
-    data_ = prepare(device_, particles_, config_.preparation);
+    if (!read_images()) return RunOutcome::stopped;
     stages_ = plan_stages(config_, data_.count);
     start_state(resumed);
     nlohmann::json event = {{"event", resumed ? "resume" : "start"},
@@ -58,6 +58,22 @@ class Run {
   }
 
  private:
+  /// False when a stop was asked for meanwhile.
+  bool read_images() {
+    struct Stop {};
+    try {
+      data_ = prepare(device_, particles_, config_.preparation, [this] {
+        if (stop_asked()) throw Stop();
+      });
+      return true;
+    } catch (const Stop&) {
+      folder_.append_event({{"event", "stopped"}});
+      folder_.write_status(status_json("stopped", nullptr, device_.name(), warnings_));
+      return false;
+    }
+  }
+  bool stop_asked() const { return hooks_.stop && hooks_.stop->load(); }
+
   void start_state(bool resumed) {
     state_.images = data_.count;
     state_.scale = data_.scale;
@@ -163,8 +179,7 @@ class Run {
     while (!trainer.finished() && trainer.epoch() < stage.epochs()) {
       trainer.step_group();
       ++groups_;
-      const bool stop = (hooks_.stop && hooks_.stop->load()) ||
-                        (hooks_.stop_after_groups >= 0 && groups_ >= hooks_.stop_after_groups);
+      const bool stop = stop_asked() || (hooks_.stop_after_groups >= 0 && groups_ >= hooks_.stop_after_groups);
       const bool due = seconds_since(last_checkpoint) >= hooks_.checkpoint_seconds;
       const bool saved = trainer.epoch_finished() || due || stop;
       if (trainer.epoch_finished()) stage.config = state_.config = trainer.config();

@@ -44,7 +44,8 @@ struct RunHooks {
   std::function<void(const Warning&)> warning;       ///< things a user must know; each once
   std::function<void(const std::string&)> note;      ///< what is being done: one line
   std::vector<Warning> found_before = {};            ///< by who calls: they belong to the run's record too
-  const std::atomic<bool>* stop = nullptr;           ///< set by a signal: checkpoint and return
+  const std::atomic<bool>* stop = nullptr;           ///< set by a signal: return, with a checkpoint once there is
+                                                     ///< something to keep
   double checkpoint_seconds = 600;                   ///< also at the end of every epoch
   int64_t stop_after_groups = -1;                    ///< for tests: stop after so many macro-batches
 };

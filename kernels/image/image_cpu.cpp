@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "kernels/cpu.h"
 #include "kernels/image/ctf_polynomial.h"
@@ -70,26 +71,32 @@ void for_rows_with_pairs(Device& device, int64_t rows, View<const Pixel> pixels,
 
 void window_images(Device& device, const WindowImages& a) {
   const int half = a.side / 2;
+  std::vector<float> weights;
+  weights.reserve(static_cast<size_t>(a.images.cols));
+  for (int y = 0; y < a.side; ++y)
+    for (int x = 0; x < a.side; ++x) {
+      const float radius = std::hypot(static_cast<float>(x - half), static_cast<float>(y - half)) / float(half);
+      weights.push_back(std::clamp((a.outer - radius) / (a.outer - a.inner), 0.0f, 1.0f));
+    }
   device.threads().for_range(a.images.rows, images_per_task, [&](int64_t first, int64_t last) {
-    for (int y = 0; y < a.side; ++y)
-      for (int x = 0; x < a.side; ++x) {
-        const float radius = std::hypot(static_cast<float>(x - half), static_cast<float>(y - half)) / float(half);
-        const float weight = std::clamp((a.outer - radius) / (a.outer - a.inner), 0.0f, 1.0f);
-        if (weight < 1)
-          for (int64_t n = first; n < last; ++n) a.images(n, int64_t(y) * a.side + x) *= weight;
-      }
+    for (int64_t n = first; n < last; ++n) {
+      float* image = a.images.row(n);
+      for (size_t i = 0; i < weights.size(); ++i) image[i] *= weights[i];
+    }
   });
 }
 
 void gather_pixels(Device& device, const GatherPixels& a) {
   const int half = a.side / 2;
   const auto index = [half](int frequency) { return frequency == half ? 0 : frequency + half; };
+  std::vector<int32_t> places;
+  places.reserve(static_cast<size_t>(a.pixels.size()));
+  for (int64_t i = 0; i < a.pixels.size(); ++i) places.push_back(index(a.pixels[i].y) * a.side + index(a.pixels[i].x));
   device.threads().for_range(a.hartley.rows, images_per_task, [&](int64_t first, int64_t last) {
     for (int64_t n = first; n < last; ++n) {
       const float* image = a.hartley.row(n);
       float* out = a.out.row(n);
-      for (int64_t i = 0; i < a.pixels.size(); ++i)
-        out[i] = a.scale * image[int64_t(index(a.pixels[i].y)) * a.side + index(a.pixels[i].x)];
+      for (size_t i = 0; i < places.size(); ++i) out[i] = a.scale * image[places[i]];
     }
   });
 }

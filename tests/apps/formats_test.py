@@ -133,8 +133,11 @@ class Formats(unittest.TestCase):
             "uid": uids[order], "blob/path": np.full(IMAGES, b">data/particles.mrcs"),
             "blob/idx": np.arange(IMAGES, dtype="<u4")[order], "blob/shape": np.full((IMAGES, 2), BOX, "<u4"),
             "blob/psize_A": np.full(IMAGES, self.apix, ">f4"), "blob/sign": np.full(IMAGES, -1, "<f4")})
-        out = self.path / "from_cs.star"
+        out, again = self.path / "from_cs.star", self.path / "again"
         call("convert", poses, "--passthrough", blobs, "-o", out)
+        call("simulate", MODEL, "-o", again, "--poses", poses, "--passthrough", blobs, "--snr", 0)
+        both = result("compare", "poses", again / "particles.star", poses, "--passthrough", blobs)
+        self.assertLess(both["rotation_error_degrees_median"], 1e-3)
         found = star_columns(out)
         np.testing.assert_allclose(
             relion_matrix(numbers(found, "_rlnAngleRot", "_rlnAngleTilt", "_rlnAnglePsi")), relion_matrix(self.euler),
@@ -249,8 +252,7 @@ class Formats(unittest.TestCase):
         self.assertLess(both["rotation_error_degrees_median"], 1e-3)
 
     def test_star_versions_are_read_by_relion(self):
-        old, new = self.path / "old.star", self.path / "new.star"
-        extended = self.path / "extended.star"  # a column that the program does not know
+        old, new, extended = (self.path / f"{name}.star" for name in ("old", "new", "extended"))  # with a strange column
         call("select", self.trained, "-o", extended, "--range", "z1", -1e9, 1e9)
         call("convert", extended, "--star", "3.0", "-o", old)
         call("convert", old, "--star", "3.1", "-o", new)

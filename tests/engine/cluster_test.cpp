@@ -59,12 +59,21 @@ TEST_CASE("cluster: separate clouds are found, every point is in one cluster and
 
 TEST_CASE("kmeans: clouds far apart get a label each and a member stands for each") {
   const auto points = clouds(120, 4);
+  ThreadPool threads(1);
   for (const uint64_t seed : {0, 1, 2}) {
-    const Clusters found = kmeans(points, 2, 4, seed);
+    const Clusters found = kmeans(threads, points, 2, 4, seed);
     REQUIRE(found.representatives.size() == 4);
     for (size_t i = 4; i < found.labels.size(); ++i) CHECK(found.labels[i] == found.labels[i - 4]);
     for (size_t c = 0; c < 4; ++c) CHECK(found.labels[found.representatives[c]] == static_cast<int32_t>(c));
-    CHECK(kmeans(points, 2, 4, seed).labels == found.labels);
+    CHECK(kmeans(threads, points, 2, 4, seed).labels == found.labels);
   }
-  CHECK_THROWS_AS(kmeans(points, 2, 121, 0), ContractError);
+  CHECK_THROWS_AS(kmeans(threads, points, 2, 121, 0), ContractError);
+}
+
+TEST_CASE("kmeans: labels and representatives are the same for any number of threads") {
+  const auto points = clouds(50'000, 3);  // several blocks of points, and clouds that share a cluster
+  ThreadPool one(1), three(3);
+  const Clusters alone = kmeans(one, points, 2, 7, 5), together = kmeans(three, points, 2, 7, 5);
+  CHECK(alone.labels == together.labels);
+  CHECK(alone.representatives == together.representatives);
 }

@@ -45,13 +45,12 @@ class DataSet {
     auto stack = io::MrcStackWriter::create(folder_ / "particles.mrcs", side, 3);
     stack.append(pixels);
     stack.finish();
-    std::vector<std::array<double, 3>> euler;
+    std::vector<io::EulerDeg> euler;
     for (const ImageTruth& truth : truths) {
       const EulerDegrees e = matrix_to_euler(truth.rotation);
-      euler.push_back({e.rot, e.tilt, e.psi});
+      euler.push_back({float(e.rot), float(e.tilt), float(e.psi)});
     }
-    io::write_simple_star(particles(), "particles.mrcs", images, side, 3, euler,
-                          std::vector<std::array<double, 2>>(images));
+    io::write_simple_star(particles(), "particles.mrcs", images, side, 3, euler, std::vector<io::ShiftPx>(images));
   }
   test::TempDir folder_;
 };

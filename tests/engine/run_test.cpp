@@ -1,6 +1,7 @@
 #include "engine/train/run.h"
 
 #include <algorithm>
+#include <atomic>
 #include <nlohmann/json.hpp>
 
 #include "engine/simulate/simulate.h"
@@ -195,6 +196,23 @@ TEST_CASE("Run: one that is stopped within the race of its starts and resumed en
     CHECK(run(*device, config, path) == RunOutcome::finished);
     CHECK(outcome_of(*device, path) == wanted);
   }
+}
+
+TEST_CASE("Run: a stop that is asked for while images are read leaves no checkpoint, and the run begins again") {
+  const auto device = Device::cpu(1);
+  const DataSet data(*device);
+  const RunConfig config = config_for(data);
+  CHECK(run(*device, config, data / "untouched") == RunOutcome::finished);
+  const std::string path = data / "stopped";
+  {
+    const std::atomic<bool> stop = true;
+    io::RunFolder folder = io::RunFolder::open(path);
+    CHECK(run_training(*device, config, folder, {.stop = &stop}) == RunOutcome::stopped);
+    CHECK_FALSE(folder.latest_valid_checkpoint());
+    CHECK(io::parse_json(io::FileSource(folder.file("status.json"))).at("state") == "stopped");
+  }
+  CHECK(run(*device, config, path) == RunOutcome::finished);
+  CHECK(outcome_of(*device, path) == outcome_of(*device, data / "untouched"));
 }
 
 TEST_CASE("Run: its page is there after the first epoch with the structure so far, and says at the end that it ended") {

@@ -15,6 +15,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         loop.for_each_row([&](int64_t, auto cells) { require(cells.size() == loop.labels().size()); });
         if (loop.rows() > 0) require(loop.line(loop.rows() - 1) >= loop.rows());
         loop.set_column("_new", std::vector<std::string>(static_cast<size_t>(loop.rows()), "a b"));
+        std::vector<int64_t> backwards(static_cast<size_t>(loop.rows()));
+        for (size_t i = 0; i < backwards.size(); ++i) backwards[i] = static_cast<int64_t>(backwards.size() - 1 - i);
+        if (tables % 2 == 1) loop.keep_rows(backwards);
         ++tables;
       }
     const StarDocument again = StarDocument::parse_text(document.text(), "again");

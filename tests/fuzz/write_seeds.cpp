@@ -54,8 +54,8 @@ void write_mrc_seeds() {
 }
 
 void write_star_seeds() {
-  const std::vector<std::array<double, 3>> euler = {{1, 2, 3}, {40, 50, 60}};
-  const std::vector<std::array<double, 2>> shift = {{0.5, -1}, {0, 2}};
+  const std::vector<EulerDeg> euler = {{1, 2, 3}, {40, 50, 60}};
+  const std::vector<ShiftPx> shift = {{0.5, -1}, {0, 2}};
   const std::vector<Ctf> ctf(2);
   const std::vector<int> half = {1, 2};
   const std::string path = folder + "/p.star";

@@ -138,6 +138,7 @@ TEST_CASE("bad image names, numbers and poses are refused with line, column and 
   const std::string image = "data_\nloop_\n_rlnImageName\n";
   const std::string name = "; repair: write NUMBER@STACK.mrcs with a number from 1";
   const std::string fix = "; repair: correct or remove the row";
+  const std::string angles = "_rlnAngleRot\n_rlnAngleTilt\n_rlnAnglePsi\n";
   check_cases(
       {{"no particle table", "data_optics\n_x 1\n",
         "65 s: no particle table (data_particles, data_images or data_); repair: give a particle STAR file"},
@@ -160,10 +161,13 @@ TEST_CASE("bad image names, numbers and poses are refused with line, column and 
         "65 s: line 7: _rlnAngleTilt = 'abc': not a number" + fix},
        {"comma decimal", star_row("_rlnAngleRot\n_rlnAngleTilt\n_rlnAnglePsi\n", "1 1,5 2"),
         "65 s: line 7: _rlnAngleTilt = '1,5': not a number; repair: write decimals with a point"},
-       {"nan", star_row("_rlnOriginX\n_rlnOriginY\n", "nan 0"),
-        "65 s: line 6: _rlnOriginX = 'nan': not a finite number" + fix},
-       {"1e400", star_row("_rlnOriginXAngst\n", "1e400"),
-        "65 s: line 5: _rlnOriginXAngst = '1e400': not a finite number" + fix},
+       {"nan", star_row(angles + "_rlnOriginX\n_rlnOriginY\n", "1 2 3 nan 0"),
+        "65 s: line 9: _rlnOriginX = 'nan': not a finite number" + fix},
+       {"far", star_row(angles, "1 -2e6 3"),
+        "65 s: line 7: _rlnAngleTilt = '-2e+06': out of range: an angle in degrees is expected; repair: correct the "
+        "value, "
+        "or give it as an option"},
+       {"1e400", star_row(angles, "1 2 1e400"), "65 s: line 7: _rlnAnglePsi = '1e400': not a finite number" + fix},
        {"empty cell", star_row("_rlnRandomSubset\n", "''"), "65 s: line 5: _rlnRandomSubset: not a number" + fix},
        {"half set 3", star_row("_rlnRandomSubset\n", "3"),
         "65 s: line 5: _rlnRandomSubset = '3': a half set is 1 or 2; repair: correct it, or remove the column"},
@@ -246,7 +250,11 @@ TEST_CASE("particles that disagree with their stacks are refused") {
         "65 DIR/p.star: line 5: _rlnImageName = '4@DIR/a.mrcs': the stack has only 3 images; repair: check that the "
         "stack "
         "belongs to this file");
-  CHECK(message(star("1000000000000000000@a.mrcs\n")).find("the stack has only 3 images") != std::string::npos);
+  CHECK(message(star("2147483647@a.mrcs\n")).find("the stack has only 3 images") != std::string::npos);
+  CHECK(
+      message(star("2147483648@a.mrcs\n")) ==
+      "65 DIR/p.star: line 4: _rlnImageName = '2147483648@a.mrcs': no stack holds so many images; repair: correct the "
+      "number before '@'");
   CHECK(message(star("1@a.mrcs\n1@b.mrcs\n")) ==
         "65 DIR/b.mrcs: byte 0: NX = '6': the other particles have a box of 4 pixels; repair: rescale to one box size");
   CHECK(message(star("1@c.mrcs\n")) ==

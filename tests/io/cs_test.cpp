@@ -73,8 +73,8 @@ TEST_CASE("cryoSPARC: shifts are scaled from the pixels they were found at, spli
   CHECK(table.pixel_size_angstrom == 2);
   CHECK(table.contrast_sign == -1);
   CHECK(table.half_set == std::vector<int>{1, 2, 1});
-  CHECK(table.shift_px == std::vector<std::array<double, 2>>{{3, -6}, {0, 0}, {9, 1.5}});
-  CHECK(table.euler_deg[0] == std::array<double, 3>{0, 0, 0});
+  CHECK(table.shift_px == std::vector<ShiftPx>{{3, -6}, {0, 0}, {9, 1.5}});
+  CHECK(table.euler_deg[0] == EulerDeg{0, 0, 0});
   CHECK(apart(matrix_of_euler(table.euler_deg[1]), matrix_of_cryosparc_pose({0.5, 0, 0})) < 1e-6);
   // A psi of its own: x' = cos x + sin y in RELION's matrix, and the transposed vector turns the other way.
   CHECK(table.euler_deg[2][2] == doctest::Approx(180 / std::numbers::pi).epsilon(1e-6));
@@ -107,7 +107,7 @@ TEST_CASE("cryoSPARC: of several classes the most probable one counts") {
   for (const CsTable& cs : {many, groups}) {
     write_cs(dir / "p.cs", cs);
     const ParticleTable table = load_particles(dir / "p.cs", {.metadata_only = true});
-    CHECK(table.shift_px == std::vector<std::array<double, 2>>{{2, 0}, {1, 0}, {2, 0}});
+    CHECK(table.shift_px == std::vector<ShiftPx>{{2, 0}, {1, 0}, {2, 0}});
   }
 }
 
@@ -135,8 +135,8 @@ TEST_CASE("cryoSPARC: fields survive a selection and a round trip, and a table b
   write_cs(dir / "p.cs", cs);
   const std::vector<int64_t> rows = {2, 0};
   const ParticleTable some = take_particles(load_particles(dir / "p.cs"), rows);
-  const std::vector<std::array<double, 3>> euler = {{10, 20, 30}, {0, 0, 0}};
-  const std::vector<std::array<double, 2>> shift = {{1, 2}, {0, -1}};
+  const std::vector<EulerDeg> euler = {{10, 20, 30}, {0, 0, 0}};
+  const std::vector<ShiftPx> shift = {{1, 2}, {0, -1}};
   write_particles_cs(dir / "q.cs", some, euler, shift);
   const ParticleTable again = load_particles(dir / "q.cs");
   CHECK(again.images == std::vector<ImageRef>{{0, 1}, {0, 2}});

@@ -15,7 +15,7 @@ const char* kOptics =
     "_rlnImagePixelSize #5\n_rlnImageSize #6\n1 300 2.7 0.1 2.0 4\n7 200 2.0 0.07 2.0 4\n\n";
 
 /// RELION's matrix A of the Euler angles, third row first column and so on.
-std::array<double, 9> relion_matrix(const std::array<double, 3>& euler_deg) {
+std::array<double, 9> relion_matrix(const EulerDeg& euler_deg) {
   const double d = 3.14159265358979323846 / 180;
   const double ca = std::cos(euler_deg[0] * d), sa = std::sin(euler_deg[0] * d), cb = std::cos(euler_deg[1] * d),
                sb = std::sin(euler_deg[1] * d), cg = std::cos(euler_deg[2] * d), sg = std::sin(euler_deg[2] * d);
@@ -70,8 +70,8 @@ TEST_CASE("a 3.1 file joins optics groups, prefers origins in Angstrom and reads
   CHECK(table.pixel_size_angstrom == 2);
   CHECK(table.files == std::vector<std::string>{dir / "a.mrcs", dir / "b.mrcs"});
   CHECK(table.images == std::vector<ImageRef>{{0, 2}, {1, 0}, {1, 1}});
-  CHECK(table.shift_px[0] == std::array<double, 2>{0.5, -1.5});
-  CHECK(table.euler_deg[0] == std::array<double, 3>{10, 20, 30});
+  CHECK(table.shift_px[0] == ShiftPx{0.5, -1.5});
+  CHECK(table.euler_deg[0] == EulerDeg{10, 20, 30});
   CHECK(table.half_set == std::vector<int>{1, 2, 2});
   CHECK_FALSE(load_particles(dir / "p.star", {.alternate_halves = true}).has_half_sets);
   CHECK(table.ctf[0] == Ctf{10000, 9000, float(3.14159265358979323846 / 2), 200, 2, 0.07f, 0, 0, 1});
@@ -96,7 +96,7 @@ TEST_CASE("a 3.0 file takes its pixel size from detector and magnification") {
              "_rlnAnglePsi\n_rlnOriginX\n_rlnOriginY\n1@a.mrcs 20000 4 1 2 3 0.5 -0.25\n");
   const ParticleTable table = load_particles(dir / "p.star");
   CHECK(table.pixel_size_angstrom == 2);
-  CHECK(table.shift_px[0] == std::array<double, 2>{0.5, -0.25});
+  CHECK(table.shift_px[0] == ShiftPx{0.5, -0.25});
   CHECK_FALSE(table.has_ctf);
   CHECK_FALSE(table.has_half_sets);
   CHECK(load_particles(dir / "p.star", {.pixel_size_angstrom = 3}).pixel_size_angstrom == 3);
@@ -210,8 +210,8 @@ TEST_CASE("oddities that can be true are warned of") {
 TEST_CASE("writing poses changes the pose columns, completes relative image paths, and changes nothing else") {
   test::TempDir dir;
   test::spit(dir / "a.mrcs", MrcBytes(4, 4, 2).bytes);
-  const std::vector<std::array<double, 3>> euler = {{1.5, -2, 3}, {4, 5, 6}};
-  const std::vector<std::array<double, 2>> shift = {{0.5, -1}, {0, 2}};
+  const std::vector<EulerDeg> euler = {{1.5, -2, 3}, {4, 5, 6}};
+  const std::vector<ShiftPx> shift = {{0.5, -1}, {0, 2}};
   test::spit(dir / "p.star", "# kept\n" + std::string(kOptics) +
                                  "data_particles\nloop_\n_rlnImageName\n_rlnAngleRot\n_rlnOpticsGroup\n_userText\n"
                                  "1@a.mrcs 99.000 1 'b  c'\n00002@a.mrcs 98 7 1.10\n\ndata_other\n_x 1\n");
@@ -226,9 +226,9 @@ TEST_CASE("writing poses changes the pose columns, completes relative image path
             "_rlnAngleTilt #6\n_rlnAnglePsi #7\n_rlnOriginXAngst #8\n_rlnOriginYAngst #9\n_cdrgnZ1 #10\n"
             "1@" +
             dir.path() +
-            "/a.mrcs 99.000 1 'b  c' 1.500000 -2.000000 3.000000 1.000000 -2.000000 0.25\n"
+            "/a.mrcs 99.000 1 'b  c' 1.5 -2 3 1 -2 0.25\n"
             "00002@" +
-            dir.path() + "/a.mrcs 98 7 1.10 4.000000 5.000000 6.000000 0.000000 4.000000 1e-12\n\ndata_other\n_x 1\n");
+            dir.path() + "/a.mrcs 98 7 1.10 4 5 6 0 4 1e-12\n\ndata_other\n_x 1\n");
   const ParticleTable back = load_particles(dir / "out.star");
   CHECK(back.euler_deg == euler);
   CHECK(back.shift_px == shift);
@@ -246,8 +246,8 @@ TEST_CASE(
              "data_\nloop_\n_rlnImageName\n'2@beside one.mrcs'\n01@>stacks/below.mrcs\n1@gone/given.mrcs\n2@" +
                  (dir / "absolute.mrcs") + "\n");
   const ParticleTable table = load_particles(dir / "data/p.star", {.datadir = dir / "elsewhere"});
-  const std::vector<std::array<double, 3>> euler(4);
-  const std::vector<std::array<double, 2>> shift(4);
+  const std::vector<EulerDeg> euler(4);
+  const std::vector<ShiftPx> shift(4);
   write_particles_star(dir / "run/deeper/poses.star", table, euler, shift);
   const ParticleTable back = load_particles(dir / "run/deeper/poses.star");
   CHECK(back.images == table.images);
@@ -267,8 +267,8 @@ TEST_CASE(
 TEST_CASE("poses for a bare stack make a new 3.1 file, poses of a 3.0 file stay in pixels") {
   test::TempDir dir;
   test::spit(dir / "a b.mrcs", MrcBytes(4, 4, 2).bytes);
-  const std::vector<std::array<double, 3>> euler = {{1, 2, 3}, {4, 5, 6}};
-  const std::vector<std::array<double, 2>> shift = {{0.5, -1}, {0, 2}};
+  const std::vector<EulerDeg> euler = {{1, 2, 3}, {4, 5, 6}};
+  const std::vector<ShiftPx> shift = {{0.5, -1}, {0, 2}};
   write_particles_star(dir / "new.star", load_particles(dir / "a b.mrcs"), euler, shift);
   ParticleTable table = load_particles(dir / "new.star");
   CHECK(table.euler_deg == euler);
@@ -285,8 +285,8 @@ TEST_CASE("poses for a bare stack make a new 3.1 file, poses of a 3.0 file stay 
 TEST_CASE("a simulated set comes back with poses, CTF of several microscopes and half sets") {
   test::TempDir dir;
   test::spit(dir / "s.mrcs", MrcBytes(4, 4, 3).bytes);
-  const std::vector<std::array<double, 3>> euler = {{1, 2, 3}, {4, 5, 6}, {7, 8, -9.25}};
-  const std::vector<std::array<double, 2>> shift = {{0.5, -1}, {0, 2}, {1, 1}};
+  const std::vector<EulerDeg> euler = {{1, 2, 3}, {4, 5, 6}, {7, 8, -9.25}};
+  const std::vector<ShiftPx> shift = {{0.5, -1}, {0, 2}, {1, 1}};
   const std::vector<Ctf> ctf = {{10000, 9000, 0.5f, 300, 2.7f, 0.1f, 0, 0, 1},
                                 {10000, 9000, 0.5f, 200, 2.7f, 0.1f, 0.25f, 50, 0.5f},
                                 {11000, 9500, 0, 300, 2.7f, 0.1f, 0, 0, 1}};
@@ -332,10 +332,10 @@ TEST_CASE("a 3.0 refinement gives the poses and CTF that cryoDRGN's authors expe
   const std::array<double, 9> first = {-0.28309893, 0.94840288, 0.14278294, -0.02083069, -0.15491828,
                                        0.98770765,  0.95886447, 0.27664471, 0.06361309};
   const std::array<double, 9> matrix = relion_matrix(table.euler_deg[0]);
-  for (size_t i = 0; i < 9; ++i) CHECK(std::abs(matrix[i] - first[i]) < 1e-8);
+  for (size_t i = 0; i < 9; ++i) CHECK(std::abs(matrix[i] - first[i]) < 1e-7);
   for (size_t i = 0; i < 5; ++i) {
-    CHECK(std::abs(table.shift_px[i][0] - shift[i][0]) < 1e-12);
-    CHECK(std::abs(table.shift_px[i][1] - shift[i][1]) < 1e-12);
+    CHECK(std::abs(table.shift_px[i][0] - shift[i][0]) < 1e-7);
+    CHECK(std::abs(table.shift_px[i][1] - shift[i][1]) < 1e-7);
     CHECK(table.ctf[i].defocus_u_angstrom == float(ctf[i][0]));
     CHECK(table.ctf[i].defocus_v_angstrom == float(ctf[i][1]));
     CHECK(table.ctf[i].defocus_angle_rad == doctest::Approx(ctf[i][2] * 3.14159265358979323846 / 180).epsilon(1e-7));
@@ -385,7 +385,7 @@ TEST_CASE("a RELION 5 file loads, its aberrations are named as ignored, and its 
   CHECK(table.size() == 17);
   CHECK(table.files.size() == 2);
   CHECK(table.ctf[0].voltage_kv == 100);
-  CHECK(table.euler_deg[0] == std::array<double, 3>{111.508618, 36.742536, 141.158035});
+  CHECK(table.euler_deg[0] == EulerDeg{111.508618f, 36.742536f, 141.158035f});
   CHECK(table.shift_px[0][0] == doctest::Approx(-3.12578 / 0.89));
   REQUIRE(table.warnings.size() == 1);
   CHECK(table.warnings[0].starts_with("higher-order aberrations are ignored: _rlnBeamTiltX, "));
