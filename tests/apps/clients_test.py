@@ -19,6 +19,7 @@ import tempfile
 import unittest
 from importlib.util import find_spec
 from pathlib import Path
+from unittest import mock
 
 sys.dont_write_bytecode = True  # of the module beside this one
 
@@ -207,7 +208,7 @@ class CryoDrgn(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         import cryodrgn
-        logging.disable(logging.INFO)
+        logging.disable(logging.WARNING)
         cls.z = np.load(RUN / "z.npy")
 
     def cryodrgn(self, command, *arguments, folder="commands"):
@@ -253,6 +254,15 @@ class CryoDrgn(unittest.TestCase):
         self.cryodrgn("select_clusters", out / "kmeans20" / "labels.pkl", "--sel", 1, 4, "-o", chosen, folder=UTILS)
         call("select", RUN, "--ind", chosen, "-o", PATH / "chosen.npy")
         np.testing.assert_array_equal(np.load(PATH / "chosen.npy"), np.flatnonzero(np.isin(labels, [0, 3])))
+        # So is what is drawn around in its window, which a line stands for here.
+        with mock.patch("cryodrgn.commands.filter.SelectFromScatter") as window:
+            window.return_value.indices = [5, 7, 60]
+            self.cryodrgn("filter", EXPORT, "--force", "--sel-dir", PATH)
+        shown = window.call_args.args[0]
+        np.testing.assert_array_equal(shown[["z0", "z1", "z2"]], self.z)
+        np.testing.assert_array_equal(shown["labels"], labels)
+        call("select", RUN, "--ind", PATH / "indices.pkl", "-o", PATH / "chosen.npy")
+        np.testing.assert_array_equal(np.load(PATH / "chosen.npy"), [5, 7, 60])
 
     def test_components_and_paths_agree_with_ours(self):
         from cryodrgn import analysis
@@ -269,6 +279,18 @@ class CryoDrgn(unittest.TestCase):
         rows = np.loadtxt(rows, dtype=int)
         self.assertEqual((rows[0], rows[-1]), (0, IMAGES - 1))
         np.testing.assert_allclose(np.loadtxt(path), self.z[rows], rtol=1e-6)
+        call("volumes", RUN, "--z-file", path, "-o", PATH / "along_path")
+        np.testing.assert_allclose(np.load(PATH / "along_path" / "z_values.npy"), self.z[rows], rtol=1e-6)
+
+    def test_it_trains_on_the_export(self):
+        from cryodrgn.utils import load_pkl
+        out = PATH / "their_run"
+        small = [f"--{part}-{size}={n}" for part in ("enc", "dec") for size, n in (("layers", 1), ("dim", 8))]
+        self.cryodrgn("train_vae", EXPORT / "particles.star", "--poses", EXPORT / "pose.pkl", "--ctf",
+                      EXPORT / "ctf.pkl", "--zdim", 2, "-n", 1, "-o", out, "--no-analysis", *small)
+        z = load_pkl(out / "z.1.pkl")
+        self.assertEqual(z.shape, (IMAGES, 2))
+        self.assertTrue(np.isfinite(z).all())
 
     def test_images_poses_and_volumes_come_through(self):
         from cryodrgn import mrcfile as their_mrc
