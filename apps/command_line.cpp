@@ -134,9 +134,10 @@ void add_compare(CommandLine& line) {
     add(*app, "A.mrc", o->maps[0], "map (with --align: the one that moves)")->required();
     add(*app, "B.mrc", o->maps[1], "map of the same box (the truth)")->required();
     auto* align = app->add_flag("--align", o->align, "first align A to B: all rotations, both hands, origin");
-    add(*app, "--align-poses A.star B.star", o->align_poses, "first align by the poses of the same images, then refine")
-        ->expected(2)
-        ->excludes(align);
+    auto* poses = add(*app, "--align-poses A.star B.star", o->align_poses,
+                      "first align by the poses of the same images, then refine; .star or .cs");
+    poses->expected(2)->excludes(align);
+    add_passthrough(*app, o->passthrough, "A.cs and B.cs")->needs(poses);
     add(*app, "--aligned FILE", o->aligned_output, "write the moved A [not written]");
     add(*app, "-o,--output FILE", o->output, "write the curve: .xml as EMDB takes it, else a table [not written]");
     add_mask(*app, o->mask);

@@ -72,7 +72,7 @@ std::vector<int64_t> matched_rows(const io::ParticleTable& a, const io::Particle
 }
 
 PoseErrors pose_errors(const std::string& found, const std::string& truth,
-                       const std::vector<std::string>& passthrough = {}) {
+                       const std::vector<std::string>& passthrough) {
   const PosePairs pairs = read_poses(found, truth, passthrough);
   return align_poses(pairs.rotations, pairs.truth, pairs.shifts, pairs.true_shifts);
 }
@@ -183,8 +183,9 @@ int run_compare_fsc(const CompareFscOptions& options) {
   if (moved) {
     const VolumeAlignment found =
         options.align ? align_volumes(*device, maps.a.data, maps.b.data, maps.a.side)
-                      : refine_alignment(*device, maps.a.data, maps.b.data, maps.a.side,
-                                         pose_errors(options.align_poses[0], options.align_poses[1]).alignment);
+                      : refine_alignment(
+                            *device, maps.a.data, maps.b.data, maps.a.side,
+                            pose_errors(options.align_poses[0], options.align_poses[1], options.passthrough).alignment);
     maps.a.data = transform_volume(*device, maps.a.data, maps.a.side, found.alignment);
     result["alignment"] = alignment_result(found.alignment);
     if (!options.aligned_output.empty())

@@ -121,7 +121,8 @@ struct CompareFscOptions {
   CommonOptions common;
   std::array<std::string, 2> maps;
   bool align = false;
-  std::vector<std::string> align_poses;  ///< none, or two STAR files
+  std::vector<std::string> align_poses;  ///< none, or two particle files
+  std::vector<std::string> passthrough;  ///< of those that are .cs files
   MaskOptions mask;
   std::string aligned_output, output;  ///< the moved map; the curve
 };

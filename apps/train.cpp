@@ -182,7 +182,6 @@ int run_train(const TrainOptions& given) {
                    bytes_text(double(plan.free)) + " free; " + bytes_text(double(plan.images)) + " of images in the " +
                    (plan.placement == Placement::host ? "host's memory" : "device's memory"));
   }
-  particles = {};  // the run reads them itself
 
   std::vector<Warning> found_before;
   if (auto warning = judge_contrast(contrast, config.preparation.invert)) found_before.push_back(*warning);
@@ -192,7 +191,7 @@ int run_train(const TrainOptions& given) {
                        .found_before = found_before,
                        .stop = stop,
                        .checkpoint_seconds = options.checkpoint_seconds};
-  const RunOutcome outcome = run_training(*device, config, folder, hooks);
+  const RunOutcome outcome = run_training(*device, config, std::move(particles), folder, hooks);
   Json result = outcome_json(outcome, folder);
   if (!json && result.contains("summary")) {
     put_search_in_words(result["summary"]);

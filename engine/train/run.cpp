@@ -25,14 +25,14 @@ constexpr double between_pages_seconds = 30, page_share = 50;
 
 class Run {
  public:
-  Run(Device& device, const RunConfig& config, io::RunFolder& folder, const RunHooks& hooks)
-      : device_(device), config_(config), folder_(folder), hooks_(hooks) {}
+  Run(Device& device, const RunConfig& config, io::ParticleTable particles, io::RunFolder& folder,
+      const RunHooks& hooks)
+      : device_(device), config_(config), folder_(folder), hooks_(hooks), particles_(std::move(particles)) {}
 
   RunOutcome go() {
     static const std::vector<std::string> may_change;
     const bool resumed = folder_.settle_config(to_json(config_), may_change);
     if (resumed && std::filesystem::exists(folder_.file("summary.json"))) return RunOutcome::already_finished;
-    particles_ = io::load_particles(config_.particles, config_.load);
     if (resumed) warnings_ = told_before();
     for (const auto& text : particles_.warnings) warn(Warning{.kind = "input", .text = text});
     for (const auto& warning : hooks_.found_before) warn(warning);
@@ -343,12 +343,13 @@ class Run {
 
 }  // namespace
 
-RunOutcome run_training(Device& device, const RunConfig& config, io::RunFolder& folder, const RunHooks& hooks) {
+RunOutcome run_training(Device& device, const RunConfig& config, io::ParticleTable particles, io::RunFolder& folder,
+                        const RunHooks& hooks) {
   expect(!config.stages.empty(), "run: a run needs a stage");
   expect(!config.half_maps || config.stages.back().model.latent == 0, "run: half maps need a homogeneous model");
   expect(!config.latents || config.stages.front().model.source == LatentSource::table,
          "run: latents to start from need a latent table");
-  return Run(device, config, folder, hooks).go();
+  return Run(device, config, std::move(particles), folder, hooks).go();
 }
 
 }  // namespace recon

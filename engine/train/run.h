@@ -53,8 +53,10 @@ struct RunHooks {
 enum class RunOutcome { finished, stopped, already_finished };
 
 /// Trains in a run folder: resumes from its last checkpoint, writes checkpoints, events.jsonl, status.json, and at the
-/// end poses.star, z.npy, volumes/ and summary.json. Throws io::Error, DeviceError.
-RunOutcome run_training(Device& device, const RunConfig& config, io::RunFolder& folder, const RunHooks& hooks);
+/// end poses.star, z.npy, volumes/ and summary.json. `particles`: config.particles as config.load has them read.
+/// Throws io::Error, DeviceError.
+RunOutcome run_training(Device& device, const RunConfig& config, io::ParticleTable particles, io::RunFolder& folder,
+                        const RunHooks& hooks);
 
 nlohmann::json to_json(const RunConfig& config);
 RunConfig run_config_from_json(const nlohmann::json& json);

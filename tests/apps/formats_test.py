@@ -151,12 +151,12 @@ class Formats(unittest.TestCase):
             self.assertIn("blob/sign says: particles darker", told)
             self.assertEqual("by the file's blob/sign the density will come out negative" in told, warned)
         call("validate", poses, "--passthrough", blobs)
-        maps = {}
-        for name, particles in (("cs", poses), ("star", out)):
-            extra = ["--passthrough", blobs] if name == "cs" else []
-            call("backproject", particles, *extra, "-o", self.path / f"bp_{name}", "--no-ctf")
-            maps[name] = read_mrc(self.path / f"bp_{name}" / "backproject.mrc")[0]
-        np.testing.assert_allclose(maps["cs"], maps["star"], atol=1e-4 * np.abs(maps["star"]).max())
+        maps = [self.path / f"bp_{name}" / "backproject.mrc" for name in ("cs", "star")]
+        for path, particles in zip(maps, ([poses, "--passthrough", blobs], [out])):
+            call("backproject", *particles, "-o", path.parent, "--no-ctf")
+        np.testing.assert_allclose(*(read_mrc(path)[0] for path in maps), atol=1e-4 * np.abs(read_mrc(maps[1])[0]).max())
+        aligned = result("compare", "fsc", *maps, "--align-poses", poses, out, "--passthrough", blobs)
+        self.assertGreater(min(aligned["fsc"]), 0.99)
 
     def test_pickles_of_numpy_in_every_protocol_and_order_are_cryodrgns_poses_ctf_and_ind(self):
         rotations = relion_matrix(self.euler)

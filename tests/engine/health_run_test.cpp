@@ -72,7 +72,8 @@ RunConfig config_for(const DataSet& data, PoseMode poses, int epochs) {
 std::set<std::string> warned(Device& device, const RunConfig& config, const std::string& path) {
   std::set<std::string> kinds;
   io::RunFolder folder = io::RunFolder::open(path);
-  run_training(device, config, folder, {.warning = [&](const Warning& w) { kinds.insert(w.kind); }});
+  run_training(device, config, io::load_particles(config.particles), folder,
+               {.warning = [&](const Warning& w) { kinds.insert(w.kind); }});
   return kinds;
 }
 

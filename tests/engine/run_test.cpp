@@ -57,7 +57,8 @@ RunConfig config_for(const DataSet& data) {
 
 RunOutcome run(Device& device, const RunConfig& config, const std::string& path, int64_t stop_after_groups = -1) {
   io::RunFolder folder = io::RunFolder::open(path);
-  return run_training(device, config, folder, {.stop_after_groups = stop_after_groups});
+  return run_training(device, config, io::load_particles(config.particles), folder,
+                      {.stop_after_groups = stop_after_groups});
 }
 
 /// Everything that a finished run's result rests on.
@@ -207,7 +208,8 @@ TEST_CASE("Run: a stop that is asked for while images are read leaves no checkpo
   {
     const std::atomic<bool> stop = true;
     io::RunFolder folder = io::RunFolder::open(path);
-    CHECK(run_training(*device, config, folder, {.stop = &stop}) == RunOutcome::stopped);
+    auto particles = io::load_particles(config.particles);
+    CHECK(run_training(*device, config, std::move(particles), folder, {.stop = &stop}) == RunOutcome::stopped);
     CHECK_FALSE(folder.latest_valid_checkpoint());
     CHECK(io::parse_json(io::FileSource(folder.file("status.json"))).at("state") == "stopped");
   }
@@ -254,7 +256,7 @@ TEST_CASE("Run: a warning is told once and stands in status, events and summary,
   std::vector<std::string> told;
   const auto go = [&](int64_t groups) {
     io::RunFolder folder = io::RunFolder::open(data / "run");
-    return run_training(*device, config, folder,
+    return run_training(*device, config, io::load_particles(config.particles), folder,
                         {.warning = [&](const Warning& w) { told.push_back(w.kind); },
                          .found_before = {before},
                          .stop_after_groups = groups});
