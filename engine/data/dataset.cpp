@@ -13,25 +13,29 @@
 namespace recon {
 namespace {
 
-constexpr int64_t chunk_images = 256;
+constexpr int64_t chunk_images = 256, scale_chunk_images = 32;
 using Reader = std::function<void(int64_t first, int64_t count, std::span<float> out)>;
 
 /// 1/std of the un-windowed Hartley images.
 float hartley_scale(Device& device, int side, int64_t count, const Reader& read, const std::function<void()>& between) {
   const int64_t area = int64_t{side} * side, stride = std::max<int64_t>(1, count / 1000);
-  Buffer<float> image(device, 1, area);
-  std::vector<float> host(static_cast<size_t>(area));
+  const int64_t sampled = (count + stride - 1) / stride, chunk = std::min(scale_chunk_images, sampled);
+  Buffer<float> images(device, chunk, area);
+  std::vector<float> host(static_cast<size_t>(chunk * area));
   double sum = 0, squares = 0, n = 0;
-  for (int64_t i = 0; i < count; i += stride) {
+  for (int64_t first = 0; first < sampled; first += chunk) {
     if (between) between();
-    read(i, 1, host);
-    image.upload(host);
-    hartley(device, Hartley2d{.images = image.view(), .hartley = image.view(), .side = side});
-    for (const float v : image.download()) {
+    const View<float> some = images.rows(0, std::min(chunk, sampled - first));
+    for (int64_t i = 0; i < some.rows; ++i)
+      read((first + i) * stride, 1, std::span(host).subspan(static_cast<size_t>(i * area), static_cast<size_t>(area)));
+    images.upload(std::span(host).first(static_cast<size_t>(some.size())));
+    hartley(device, Hartley2d{.images = some, .hartley = some, .side = side});
+    device.download(host.data(), some.data, static_cast<size_t>(some.size()) * sizeof(float));
+    for (const float v : std::span(host).first(static_cast<size_t>(some.size()))) {
       sum += v;
       squares += double(v) * v;
     }
-    n += static_cast<double>(area);
+    n += static_cast<double>(some.size());
   }
   const double variance = n > 0 ? squares / n - sum / n * (sum / n) : 0;
   return variance > 0 ? static_cast<float>(1 / std::sqrt(variance)) : 1.0f;
