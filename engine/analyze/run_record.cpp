@@ -71,7 +71,7 @@ void read_events(const std::string& path, RunRecord& record) {
       });
       record.epochs.push_back(epoch);
       record.elapsed_seconds = event.at("elapsed_s");
-    } else if (kind == "race") {
+    } else if (kind == "race" && event.contains("agreed")) {  // earlier versions went by the loss
       record.starts = event.at("losses").size();
       record.agreement = event.at("agreement");
       record.agreed = event.at("agreed");

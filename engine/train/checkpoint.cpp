@@ -85,8 +85,8 @@ SavedState saved_state(const io::Checkpoint& checkpoint, const std::string& file
     state.pixel_size_angstrom = json.at("pixel_size_angstrom");
     state.images = json.at("images");
     state.elapsed_seconds = json.at("elapsed_seconds");
-    state.epochs_before = json.at("epochs_before");
-    state.race = json.at("race");
+    state.epochs_before = json.value("epochs_before", int64_t{0});
+    state.race = json.value("race", Race{});
     state.search = json.value("search", SearchFigures{});
     state.config = json.at("config");
   } catch (const std::exception& error) {

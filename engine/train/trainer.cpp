@@ -223,10 +223,11 @@ void Trainer::end_epoch() {
 
 /// The configuration itself grows by an epoch: it is what a checkpoint keeps.
 void Trainer::wait_for_poses() {
-  const bool decides = stage(epoch_) == Stage::search && epoch_ + 1 == config_.random_pose_epochs + config_.race_epochs;
-  if (!decides || report_.pose_change_degrees <= config_.settled_degrees || config_.settle_epochs == 0 ||
-      config_.settled_degrees == 0)
+  const bool race_is_over = epoch_ + 1 == config_.random_pose_epochs + config_.race_epochs;
+  if (config_.poses != PoseMode::search || config_.settled_degrees == 0 || config_.settle_epochs == 0 || !race_is_over)
     return;
+  // Only an epoch that searched can tell (search_every).
+  if (stage(epoch_) == Stage::search && report_.pose_change_degrees <= config_.settled_degrees) return;
   --config_.settle_epochs;
   ++config_.epochs;
   ++config_.race_epochs;

@@ -174,7 +174,7 @@ TEST_CASE("A density's mask holds the density and leaves the corners out, noise 
     for (size_t i = 0; i < inside.size(); ++i) inside[i] *= mask[i];
     CHECK(total(inside) > 0.995 * power);
     CHECK(std::accumulate(mask.begin(), mask.end(), 0.0) < 0.5 * double(mask.size()));
-    CHECK(mask.front() == 0);
+    CHECK(mask.front() < 1e-6f);  // the transforms' rounding
     CHECK(*std::max_element(mask.begin(), mask.end()) == 1);
   }
   CHECK(density_mask(*device, std::vector<float>(volume.size(), 0.0f), side) ==

@@ -107,4 +107,6 @@ TEST_CASE("Trainer: while poses turn the search waits at its band and its rate, 
   CHECK(settled[1] == "pose search " + std::to_string(5.0));
   settled.insert(settled.begin() + 1, 2, settled[1]);
   CHECK(waited == settled);
+  config.search_every = 2, config.race_epochs = 2;  // a race does not end with an epoch that kept the poses
+  CHECK(rates_of(180).size() == 7);
 }
