@@ -38,15 +38,15 @@ void ThreadPool::drain(int worker) {
 
 void ThreadPool::work(int worker) {
   uint64_t seen = 0;
+  std::unique_lock lock(mutex_);
   for (;;) {
-    {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return stop_ || generation_ != seen; });
-      if (stop_) return;
-      seen = generation_;
-    }
+    wake_.wait(lock, [&] { return stop_ || (open_ && generation_ != seen); });
+    if (stop_) return;
+    seen = generation_;
+    ++busy_;
+    lock.unlock();
     drain(worker);
-    std::lock_guard lock(mutex_);
+    lock.lock();
     if (--busy_ == 0) done_.notify_one();
   }
 }
@@ -63,13 +63,15 @@ void ThreadPool::run(int64_t count, const std::function<void(int64_t, int)>& tas
     task_ = &task;
     count_ = count;
     next_.store(0);
-    busy_ = static_cast<int>(workers_.size());
     failure_ = nullptr;
     ++generation_;
+    open_ = true;
   }
   wake_.notify_all();
   drain(0);
+  // No task is left: a worker that has not woken yet is not waited for, and finds nothing when it does.
   std::unique_lock lock(mutex_);
+  open_ = false;
   done_.wait(lock, [&] { return busy_ == 0; });
   if (failure_) std::rethrow_exception(failure_);
 }

@@ -40,8 +40,8 @@ class ThreadPool {
   std::atomic<int64_t> next_{0};
   int64_t count_ = 0;
   uint64_t generation_ = 0;
-  int busy_ = 0;
-  bool stop_ = false;
+  int busy_ = 0;                      ///< workers that have joined
+  bool open_ = false, stop_ = false;  ///< whether workers may join what runs; whether they end
   std::exception_ptr failure_;
 };
 
