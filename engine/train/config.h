@@ -61,7 +61,7 @@ struct TrainConfig {
   int joint_search_epochs = 0;
   int joint_bins = 5;   ///< bins of z in those
   int starts = 1;       ///< random starts at most (seeds one after the other): they race until two agree (race.h)
-  int race_epochs = 0;  ///< search epochs of the race; 0: by the number of images
+  int race_epochs = 0;  ///< search epochs of a start, at least; 0: by the number of images
   /// Where a race would end: while half of the images still turn by more than this from one epoch to the next, degrees,
   /// the schedule waits, at most `settle_epochs` epochs in all. Each makes the search and the run an epoch longer. 0:
   /// never waits.

@@ -129,11 +129,9 @@ std::optional<Warning> judge_views(std::span<const float> matrices) {
 
 std::optional<Warning> judge_race(const Race& race) {
   if (race.losses.size() < 2 || race.agreed()) return {};
-  return warning(
-      "starts",
-      "no two of %zu random starts agree on the orientations (at best on %.0f %% of the images): the structure "
-      "is probably wrong. Try more --starts, another --band-start, or more images",
-      race.losses.size(), 100 * race.agreement);
+  return warning("starts",
+                 "%s: the structure is probably wrong. Try more --starts, another --band-start, or more images",
+                 race_text(race).c_str());
 }
 
 std::optional<Warning> judge_search(const SearchStatistics& statistics, double pose_change_degrees, int searched) {

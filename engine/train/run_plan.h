@@ -30,7 +30,8 @@ TimePlan plan_time(Device& device, const io::ParticleTable& particles, const Run
 
 /// What a run folder will take, bytes.
 struct DiskPlan {
-  size_t most = 0;   ///< while the run goes on: checkpoints are kept twice, and once more while one is written
+  size_t most = 0;   ///< while the run goes on: checkpoints are kept twice, once more while one is written,
+                     ///< and once a random start while they race
   size_t final = 0;  ///< when it is finished
   size_t checkpoint = 0;
   /// What the file system of the folder (or of the first of its parents that exists) has free; 0: not known.

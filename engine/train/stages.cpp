@@ -8,9 +8,9 @@ namespace {
 /// Search epochs of a race, at least: enough steps to tell a right basin from a wrong one (bench/results/, random
 /// starts).
 int race_epochs(const TrainConfig& config, int64_t images) {
-  constexpr int64_t race_images = 2500;
+  constexpr int64_t passes = 2500;  // of images, an epoch or several
   const int64_t wanted =
-      config.race_epochs > 0 ? config.race_epochs : std::max<int64_t>(2, (race_images + images - 1) / images);
+      config.race_epochs > 0 ? config.race_epochs : std::max<int64_t>(2, (passes + images - 1) / images);
   const int most = config.search_epochs > 0 ? config.search_epochs : config.epochs;
   return static_cast<int>(std::min<int64_t>(wanted, most));
 }

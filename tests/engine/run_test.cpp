@@ -178,6 +178,10 @@ TEST_CASE("Run: starts on a part of the images go on with all of them, resumed o
       CHECK(run(*device, config, stopped) == RunOutcome::finished);
       CHECK(outcome_of(*device, stopped) == wanted);
     }
+    RunConfig waiting = config;  // images in the host's memory
+    waiting.preparation.placement = Placement::host;
+    CHECK(run(*device, waiting, path + "-host") == RunOutcome::finished);
+    CHECK(outcome_of(*device, path + "-host") == wanted);
   }
 }
 

@@ -106,6 +106,17 @@ TEST_CASE("ThreadPool: every index runs once, on a worker of the pool, and failu
   }
 }
 
+TEST_CASE("ThreadPool: what a run works on is its caller's again when it returns, however late workers wake") {
+  ThreadPool pool(5);
+  for (int64_t turn = 0; turn < 3000; ++turn) {
+    const int64_t count = 2 + turn % 7;
+    std::vector<int> seen(static_cast<size_t>(count), 0);  // freed before the next run
+    const std::vector<int> ones(seen.size(), 1);
+    pool.run(count, [&](int64_t index, int) { ++seen[static_cast<size_t>(index)]; });
+    REQUIRE(seen == ones);
+  }
+}
+
 TEST_CASE("Device: memory is aligned, counted and given back; scratch and workspace grow once") {
   const auto device = Device::cpu(2);
   {
